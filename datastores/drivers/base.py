@@ -1,0 +1,316 @@
+"""The contracts of drivers: files speak fsspec, tables speak Arrow.
+
+A driver is built from its config alone, opens on first use, and is safe to use from several
+threads. `bridges/` gives every driver the face it lacks.
+"""
+
+from __future__ import annotations
+
+import uuid
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import pyarrow as pa
+from typing_extensions import override
+
+from datastores.drivers.config import DriverConfig
+from datastores.errors import UnsupportedOperationError
+from datastores.filters import Filters
+from datastores.values import Capabilities, TableName, WriteMode
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
+BATCH_ROWS = 65_536
+"""Upper bound of rows in a batch, unless a request says otherwise."""
+
+
+class Driver(ABC):
+    """One data service, reached by one config."""
+
+    config_type: ClassVar[type[DriverConfig]]
+    capabilities: ClassVar[Capabilities]
+
+    def __init__(self, config: Any) -> None:
+        self.config = config
+
+    @property
+    def type_name(self) -> str:
+        """The driver's word in workspace files, errors and listings."""
+        return self.config_type.type_name
+
+    @property
+    @abstractmethod
+    def place(self) -> str:
+        """Where the data is, for people: a path, or host/container; never a secret."""
+
+    def close(self) -> None:  # noqa: B027  # a driver that holds nothing open is fine
+        """Close what this driver opened; a closed driver opens again on next use."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    @override
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.place}>"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderChange:
+    """What `FileDriver.publish_folder` is to make true of one folder, at one moment."""
+
+    folder: str
+    add: tuple[tuple[str, str], ...]
+    """Pairs of a staged file's path in the store, and its place relative to `folder`."""
+    clear: tuple[str, ...] = ()
+    """Folders relative to `folder` whose files go, at any depth; `""` for all of them."""
+    must_be_absent: bool = False
+    """Refuse if the folder exists with any file in it."""
+
+
+class FileDriver(Driver):
+    """A store of files, rooted at its container, share or folder: nothing leads out of it."""
+
+    @property
+    @abstractmethod
+    def filesystem(self) -> AbstractFileSystem:
+        """An fsspec filesystem whose paths are relative to the store's root.
+
+        Its errors are ours. A file opened for writing appears when it is closed, and only if
+        no exception passed through its `with` block.
+        """
+
+    @abstractmethod
+    def publish_file(self, staged: str, path: str, *, replace: bool) -> None:
+        """Move a staged file to `path` so that readers see all of it or none.
+
+        Raises:
+            AlreadyExistsError: `path` exists and `replace` is False; of N callers one wins.
+        """
+
+    @abstractmethod
+    def publish_folder(self, change: FolderChange) -> None:
+        """Make one change to a folder, as atomically as `capabilities.write_modes` says.
+
+        A second call with the same change, after one that succeeded, finds its files there and
+        does nothing.
+
+        Raises:
+            AlreadyExistsError: `must_be_absent`, and it is not.
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScanRequest:
+    """Which rows and columns to read: of a table, or of a query's result."""
+
+    table: TableName | None = None
+    query: str | None = None
+    """SQL text, its parameters written `:name`. Exactly one of `table` and `query` is set."""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    columns: tuple[str, ...] | None = None
+    """Which columns, in this order; None for all."""
+    filters: Filters = ()
+    limit: int | None = None
+    format: str | None = None
+    """Name of a file format, where the path does not tell; file stores only."""
+    format_options: Mapping[str, Any] = field(default_factory=dict)
+    batch_rows: int = BATCH_ROWS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Split:
+    """A piece of a read plan that one task reads. Subclasses add what their driver needs.
+
+    Pickles, holds no secret, and reads the same rows again under the plan's snapshot.
+    """
+
+    label: str
+    """For plans and progress, such as `rows 0 to 99,999`."""
+    rows: int | None = None
+    """How many rows; an estimate, or None."""
+
+
+@dataclass(slots=True, kw_only=True)
+class ReadPlan:
+    """How a request will be read. Its splits tile the result: complete and disjoint.
+
+    Close it after the last split was read: it may hold a snapshot open.
+    """
+
+    schema: pa.Schema
+    """The schema of every batch; source types are in the fields' metadata."""
+    splits: tuple[Split, ...]
+    split_by: str
+    """What the splits are ranges of, such as `row groups`, or why there is just one."""
+    snapshot: str | None = None
+    """Name of the one consistent view that all splits share; None if they share none."""
+    rows: int | None = None
+    bytes: int | None = None
+    """Of Arrow data; an estimate, or None."""
+    release: Callable[[], None] | None = None
+
+    def close(self) -> None:
+        """Let go of the snapshot; a second call does nothing."""
+        release, self.release = self.release, None
+        if release:
+            release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+def new_job_id() -> str:
+    """Return a fresh job id: twelve hexadecimal digits."""
+    return uuid.uuid4().hex[:12]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteRequest:
+    """What to write where. The same values serve planning, staging and publishing."""
+
+    table: TableName
+    schema: pa.Schema
+    mode: WriteMode = WriteMode.CREATE
+    keys: tuple[str, ...] = ()
+    """Columns that identify a row; `upsert` needs them."""
+    job: str = field(default_factory=new_job_id)
+    """Names the staging; file names hold it, so that two jobs never collide."""
+    partition_by: tuple[str, ...] = ()
+    """Columns that become Hive folders; file stores only."""
+    rows_per_file: int | None = None
+    format: str | None = None
+    format_options: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Verdict(StrEnum):
+    """What becomes of a column's values on the way to the target."""
+
+    EXACT = "exact"
+    TAGGED = "tagged"
+    """Held exactly in another type, with the original noted beside it."""
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColumnPlan:
+    """One column's way: the target's type and the verdict."""
+
+    name: str
+    arrow_type: str
+    target_type: str
+    verdict: Verdict = Verdict.EXACT
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WritePlan:
+    """What a write will do, known before anything is written."""
+
+    columns: tuple[ColumnPlan, ...]
+    statements: tuple[str, ...] = ()
+    """DDL that publishing will run; empty for files."""
+    bulk_path: str
+    """How rows travel, such as `Parquet (zstd), partitioned by month`."""
+    publish: str
+    """How they appear, such as `appears at once when finished (folder exchange)`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """Proof that one part is safely staged. Plain values only, so that a journal can hold it."""
+
+    part: str
+    rows: int
+    bytes: int
+    """As written, after compression."""
+    outputs: tuple[str, ...] = ()
+    """What the part left in staging, in the target's own words."""
+
+
+class WriteSession(ABC):
+    """One write, from staging to publish. Pickles, and holds no secret."""
+
+    request: WriteRequest
+
+    @abstractmethod
+    def write(self, part: str, batches: pa.RecordBatchReader) -> Receipt:
+        """Stage one part; `batches` have the request's schema.
+
+        May run twice for one part, even at once: publishing counts the one whose receipt it is given.
+        """
+
+    @abstractmethod
+    def publish(self, receipts: Sequence[Receipt]) -> None:
+        """Make the named receipts' rows the target's, once; a second call finds the first.
+
+        Raises:
+            AlreadyExistsError: The mode is `create`, and the target came to be meanwhile.
+        """
+
+    @abstractmethod
+    def discard(self) -> None:
+        """Remove the staging; after `publish` it removes what is left of it, never published rows."""
+
+
+class TableDriver(Driver):
+    """A store of tables."""
+
+    @abstractmethod
+    def tables(self, namespace: str | None = None) -> list[TableName]:
+        """Return the tables and views of one schema (or folder), or of all that a user would look in."""
+
+    @abstractmethod
+    def schema(self, table: TableName) -> pa.Schema:
+        """Return a table's exact types; the same as those of its batches.
+
+        Raises:
+            NotFoundError: No such table, or not visible to this user.
+        """
+
+    @abstractmethod
+    def plan_read(self, request: ScanRequest, splits: int) -> ReadPlan:
+        """Divide a request into at most about `splits` pieces under one snapshot, if it can."""
+
+    @abstractmethod
+    def read(self, split: Split) -> pa.RecordBatchReader:
+        """Stream one split; no batch is empty, and none exceeds the request's `batch_rows`."""
+
+    @abstractmethod
+    def plan_write(self, request: WriteRequest) -> WritePlan:
+        """Check a write against the target as it is now; nothing is written.
+
+        Raises:
+            AlreadyExistsError: Under `create`, the target exists.
+            NotFoundError: Under `append`, it does not.
+            SchemaMismatchError: A column does not fit, or has no type there; named.
+        """
+
+    @abstractmethod
+    def begin(self, request: WriteRequest) -> WriteSession:
+        """Plan the write again and prepare its staging."""
+
+    def table_name(self, path: str) -> TableName:
+        """Return the table that a URL's path names."""
+        return TableName.from_path(path)
+
+
+def require(driver: Driver, operation: str, *, declared: bool, target: str | None = None) -> None:
+    """Raise before any I/O if a driver does not declare an operation."""
+    if not declared:
+        raise UnsupportedOperationError(
+            f"a {driver.type_name} datastore has no {operation}",
+            driver=driver.type_name,
+            operation=operation,
+            target=target,
+            advice="Its capabilities list what it can do; nothing was sent",
+        )

@@ -1,0 +1,141 @@
+"""What every driver's config shares: strict reading from a mapping, and credentials that exclude each other."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self, get_type_hints
+
+from datastores.errors import ConfigurationError
+from datastores.secrets import Secret, SecretRef, parse_secret
+
+_PLAIN_TYPES = (bool, int, float, str)
+
+
+def credential(choice: str, *, secret: bool = False) -> Any:
+    """Declare a config field that stands under `credentials:` in a workspace file.
+
+    Args:
+        choice: Fields of one choice go together (`username` with `password`), and two choices
+            exclude each other (`account_key`, `sas_token`).
+        secret: The field holds a `Secret` or a `SecretRef`, and takes a reference in any form.
+    """
+    return dataclasses.field(default=None, metadata={"choice": choice, "secret": secret})
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class DriverConfig:
+    """What a user may set for one datastore. Equal by value, safe to print and to log."""
+
+    type_name: ClassVar[str]
+    """The word that `type:` holds in a workspace file."""
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, Any]) -> Self:
+        """Build the config from a workspace file's entry, without `type`, strictly.
+
+        Raises:
+            ConfigurationError: An unknown or missing key, a value of the wrong type, or two
+                credentials at once. The message lists what is known.
+        """
+        given = dict(mapping)
+        credentials = given.pop("credentials", None) or {}
+        if not isinstance(credentials, Mapping):
+            raise ConfigurationError("credentials: is a mapping, such as {account_key: env:NAME}")
+        known = {one.name: one for one in dataclasses.fields(cls)}
+        open_keys = [name for name, one in known.items() if "choice" not in one.metadata]
+        secret_keys = [name for name, one in known.items() if "choice" in one.metadata]
+        # In code credentials are plain arguments; only a workspace file nests them.
+        _refuse_unknown(given, [*open_keys, *secret_keys], cls.type_name, "")
+        _refuse_unknown(credentials, secret_keys, cls.type_name, "credentials: ")
+        given |= credentials
+        _refuse_two_choices(given, known)
+        hints = get_type_hints(cls)
+        values = {
+            name: parse_secret(value)
+            if known[name].metadata.get("secret") and value is not None
+            else _checked(name, value, hints[name])
+            for name, value in given.items()
+        }
+        missing = [
+            name
+            for name, one in known.items()
+            if name not in values
+            and one.default is dataclasses.MISSING
+            and one.default_factory is dataclasses.MISSING
+        ]
+        if missing:
+            raise ConfigurationError(
+                f"{cls.type_name}: {', '.join(missing)} must be given",
+                advice=f"Known keys are {', '.join([*open_keys, *secret_keys])}",
+            )
+        return cls(**values)
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Return the entry for a workspace file: what differs from the defaults.
+
+        Raises:
+            ConfigurationError: A secret was given as a literal, which no file of ours may hold.
+        """
+        entry: dict[str, Any] = {}
+        credentials: dict[str, Any] = {}
+        for one in dataclasses.fields(self):
+            value = getattr(self, one.name)
+            if value == one.default:
+                continue
+            if isinstance(value, Secret):
+                raise ConfigurationError(
+                    f"{one.name} is a literal secret, and is not written to a file",
+                    advice="Give it as a reference: env:NAME, file:PATH or Key Vault",
+                )
+            plain = value.to_plain() if isinstance(value, SecretRef) else value
+            (credentials if "choice" in one.metadata else entry)[one.name] = plain
+        if credentials:
+            entry["credentials"] = credentials
+        return entry
+
+    def literal_secrets(self) -> tuple[str, ...]:
+        """Return the names of the fields that hold a secret itself, not a reference."""
+        names = (one.name for one in dataclasses.fields(self))
+        return tuple(name for name in names if isinstance(getattr(self, name), Secret))
+
+
+def _refuse_unknown(given: Mapping[str, Any], known: list[str], type_name: str, where: str) -> None:
+    for name in given:
+        if name not in known:
+            close = difflib.get_close_matches(str(name), known, n=1)
+            hint = f"Did you mean {close[0]!r}? " if close else ""
+            listed = f"known keys are {', '.join(known)}" if known else "there is none"
+            raise ConfigurationError(
+                f"{where}unknown key {name!r} for type {type_name!r}",
+                advice=f"{hint}{listed[0].upper()}{listed[1:]}",
+            )
+
+
+def _refuse_two_choices(
+    given: Mapping[str, Any], known: Mapping[str, dataclasses.Field[Any]]
+) -> None:
+    choices = {one.metadata["choice"]: None for one in known.values() if "choice" in one.metadata}
+    chosen = {
+        known[name].metadata["choice"]
+        for name, value in given.items()
+        if "choice" in known[name].metadata and value is not None
+    }
+    if len(chosen) > 1:
+        raise ConfigurationError(
+            f"credentials: give exactly one of {', '.join(choices)}",
+            advice=f"Given were {', '.join(sorted(chosen))}",
+        )
+
+
+def _checked(name: str, value: Any, hint: Any) -> Any:
+    """Return the value if it is of a plain type that the field's annotation names."""
+    allowed = [one for one in getattr(hint, "__args__", (hint,)) if one in _PLAIN_TYPES]
+    if value is None or not allowed:
+        return value
+    # YAML reads `port: "5432"` as text and `yes` as a bool, which Python also counts as an int.
+    if type(value) not in allowed and not (float in allowed and type(value) is int):
+        words = " or ".join(one.__name__ for one in allowed)
+        raise ConfigurationError(f"{name}: {value!r} is not of type {words}")
+    return value

@@ -1,0 +1,144 @@
+"""URLs in and out, and paths in normal form. Pure text: nothing here opens or looks up anything."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from urllib.parse import quote, unquote
+
+from typing_extensions import override
+
+from datastores.errors import ConfigurationError, PermissionDeniedError, UnknownSchemeError
+
+SCHEME = "datastore"
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]*")
+_AZURE_ML_SHORT = re.compile(r"azureml://datastores/([^/]+)(?:/paths/(.*))?/?", re.IGNORECASE)
+_AZURE_ML_LONG = re.compile(
+    r"azureml://subscriptions/([^/]+)/resourcegroups/([^/]+)/"
+    r"(?:providers/Microsoft\.MachineLearningServices/)?"
+    r"workspaces/([^/]+)/datastores/([^/]+)(?:/paths/(.*))?/?",
+    re.IGNORECASE,
+)
+# Words that carry a secret in a query string: SAS, tokens, passwords and keys.
+_SECRET_PARAMETER = re.compile(
+    r"[?&;](sig|se|sv|sas_token|token|access_token|password|pwd|secret|client_secret|account_key|key)=",
+    re.IGNORECASE,
+)
+# Kept readable in printed URLs: what RFC 3986 allows in a path, and glob characters.
+_SAFE_IN_PATH = "/!$&'()*+,;=:@-._~[]"
+
+
+@dataclass(frozen=True, slots=True)
+class AzureMLWorkspace:
+    """The Azure ML workspace that a long `azureml://` URL names."""
+
+    subscription: str
+    resource_group: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A path in a named datastore: what `datastore://NAME/PATH` says."""
+
+    store: str
+    path: str
+    """In normal form and not percent-encoded; a trailing slash, kept, says that it is a folder."""
+    azure_ml: AzureMLWorkspace | None = None
+    """Set if the URL was a long `azureml://` one: it matches only a store bound to that workspace."""
+
+    @classmethod
+    def parse(cls, url: str) -> Location:
+        """Read a `datastore://` or `azureml://datastores` URL.
+
+        Raises:
+            ConfigurationError: Malformed, or it carries a secret. The message shows no part of
+                the URL after the name.
+            UnknownSchemeError: Another scheme, or none.
+        """
+        refuse_secrets(url)
+        scheme, separator, rest = url.partition("://")
+        if not separator:
+            raise UnknownSchemeError(f"{url!r} is not a URL", advice=f"Write {SCHEME}://NAME/PATH")
+        if scheme.lower() == "azureml":
+            return _parse_azure_ml(url)
+        if scheme.lower() != SCHEME:
+            raise UnknownSchemeError(
+                f"no datastore URL has the scheme {scheme!r}",
+                advice=f"Known are {SCHEME}://NAME/PATH and azureml://datastores/NAME/paths/PATH",
+            )
+        name, _, path = rest.partition("/")
+        return cls(check_name(name), normalize_path(unquote(path)))
+
+    @override
+    def __str__(self) -> str:
+        return f"{SCHEME}://{self.store}/{quote(self.path, safe=_SAFE_IN_PATH)}"
+
+    def __truediv__(self, path: str) -> Location:
+        return Location(self.store, join_path(self.path, path), self.azure_ml)
+
+
+def check_name(name: str) -> str:
+    """Return a datastore's name unchanged, or refuse it."""
+    if not _NAME.fullmatch(name):
+        raise ConfigurationError(
+            f"{name!r} is not a datastore name",
+            advice="A name begins with a letter or digit and holds letters, digits, '_', '-' and '.'",
+        )
+    return name
+
+
+def normalize_path(path: str) -> str:
+    """Return a path relative to a store's root: no leading, double or dot segment.
+
+    A trailing slash stays. `..`, backslashes and NUL are refused, since one service or another
+    would read them as a way out of the root.
+    """
+    if "\\" in path or "\0" in path:
+        raise PermissionDeniedError(
+            f"the path {path!r} holds a backslash or NUL", advice="Separate folders with '/'"
+        )
+    segments = [segment for segment in path.split("/") if segment not in {"", "."}]
+    if ".." in segments:
+        raise PermissionDeniedError(
+            f"the path {path!r} leads out of the store",
+            advice="Write the path from the store's root, without '..'",
+        )
+    normal = "/".join(segments)
+    return f"{normal}/" if normal and path.endswith(("/", "/.")) else normal
+
+
+def join_path(folder: str, path: str) -> str:
+    """Return `path` inside `folder`, in normal form."""
+    return normalize_path(f"{folder}/{path}")
+
+
+def refuse_secrets(url: str) -> None:
+    """Raise if a URL carries a user, password, key or signature; the message does not repeat it."""
+    scheme, separator, rest = url.partition("://")
+    authority = rest.partition("/")[0] if separator else ""
+    if "@" in authority:
+        raise ConfigurationError(
+            f"a {scheme}:// URL with credentials before '@' is refused",
+            advice="Name a datastore in the workspace file, whose secret is a reference",
+        )
+    if _SECRET_PARAMETER.search(url):
+        raise ConfigurationError(
+            "a URL with a key, token or signature in it is refused",
+            advice="Name a datastore in the workspace file, whose secret is a reference",
+        )
+
+
+def _parse_azure_ml(url: str) -> Location:
+    if match := _AZURE_ML_SHORT.fullmatch(url):
+        name, path = match.groups()
+        return Location(check_name(name), normalize_path(unquote(path or "")))
+    if match := _AZURE_ML_LONG.fullmatch(url):
+        subscription, group, workspace, name, path = match.groups()
+        bound = AzureMLWorkspace(subscription, group, workspace)
+        return Location(check_name(name), normalize_path(unquote(path or "")), bound)
+    raise ConfigurationError(
+        "this azureml:// URL names no datastore",
+        advice="Write azureml://datastores/NAME/paths/PATH; data assets and registries are not read",
+    )
