@@ -223,6 +223,8 @@ class WritePlan:
     """How rows travel, such as `Parquet (zstd), partitioned by month`."""
     publish: str
     """How they appear, such as `appears at once when finished (folder exchange)`."""
+    max_parts: int | None = None
+    """How many parts the target takes: 1 for a single file; None for any number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
