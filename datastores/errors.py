@@ -20,9 +20,15 @@ DatastoreError                    store, driver, operation, target, advice; tran
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any, ClassVar, Self
 
 from typing_extensions import override
+
+
+class DatastoreWarning(UserWarning):
+    """Something works, and should not stay as it is."""
 
 
 class DatastoreError(Exception):
@@ -78,6 +84,16 @@ class DatastoreError(Exception):
             if getattr(self, name) is None:
                 setattr(self, name, value)
         return self
+
+
+@contextlib.contextmanager
+def located(**context: str | None) -> Iterator[None]:
+    """Fill in what an error of ours that passes does not know yet: `store`, `driver`, and so on."""
+    try:
+        yield
+    except DatastoreError as error:
+        error.located(**context)
+        raise
 
 
 def _rebuild(

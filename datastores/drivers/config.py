@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, ClassVar, Self, get_type_hints
 
 from datastores.errors import ConfigurationError
@@ -22,6 +23,11 @@ def credential(choice: str, *, secret: bool = False) -> Any:
         secret: The field holds a `Secret` or a `SecretRef`, and takes a reference in any form.
     """
     return dataclasses.field(default=None, metadata={"choice": choice, "secret": secret})
+
+
+def local_path() -> Any:
+    """Declare a field that is a path on this machine, relative to the workspace file's folder."""
+    return dataclasses.field(metadata={"local_path": True})
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +100,15 @@ class DriverConfig:
         if credentials:
             entry["credentials"] = credentials
         return entry
+
+    def relative_to(self, folder: Path) -> Self:
+        """Return the config with its local paths made absolute, `~` expanded, from `folder`."""
+        paths = {
+            one.name: str(folder / Path(value).expanduser())
+            for one in dataclasses.fields(self)
+            if one.metadata.get("local_path") and (value := getattr(self, one.name)) is not None
+        }
+        return dataclasses.replace(self, **paths)
 
     def literal_secrets(self) -> tuple[str, ...]:
         """Return the names of the fields that hold a secret itself, not a reference."""

@@ -12,21 +12,32 @@ from datastores.errors import MissingDependencyError, UnknownSchemeError
 
 if TYPE_CHECKING:
     from datastores.drivers.base import Driver
+    from datastores.drivers.config import DriverConfig
 
 ENTRY_POINT_GROUP = "datastores.drivers"
 
-_DRIVERS: Mapping[str, str] = {
-    "duckdb": "datastores.drivers.duckdb.driver:DuckDBDriver",
-    "local": "datastores.drivers.local.driver:LocalDriver",
-    "memory": "datastores.drivers.memory.driver:MemoryDriver",
-}
-# Import name of a service's package -> extra of ours that brings it.
+# Type name -> the word its classes begin with. The folder is named as the type is.
+_DRIVERS: Mapping[str, str] = {"duckdb": "DuckDB", "local": "Local", "memory": "Memory"}
+# Import name of a service's package -> the extra of ours that brings it.
 _EXTRAS: Mapping[str, str] = {"duckdb": "duckdb"}
 
 
 def driver_types() -> list[str]:
     """Return every type name that a workspace file may hold, sorted."""
     return sorted({*_DRIVERS, *(one.name for one in entry_points(group=ENTRY_POINT_GROUP))})
+
+
+def config_class(type_name: str) -> type[DriverConfig]:
+    """Return the config class of a type, without importing its service's package if it is ours.
+
+    Raises:
+        UnknownSchemeError: No such type; the message lists those there are.
+    """
+    if prefix := _DRIVERS.get(type_name):
+        module = importlib.import_module(f"datastores.drivers.{type_name}.config")
+        found: type[DriverConfig] = getattr(module, f"{prefix}Config")
+        return found
+    return driver_class(type_name).config_type
 
 
 def driver_class(type_name: str) -> type[Driver]:
@@ -37,9 +48,9 @@ def driver_class(type_name: str) -> type[Driver]:
         MissingDependencyError: Its package is not installed; the advice names the extra.
     """
     try:
-        if address := _DRIVERS.get(type_name):
-            module, _, attribute = address.partition(":")
-            found: type[Driver] = getattr(importlib.import_module(module), attribute)
+        if prefix := _DRIVERS.get(type_name):
+            module = importlib.import_module(f"datastores.drivers.{type_name}.driver")
+            found: type[Driver] = getattr(module, f"{prefix}Driver")
             return found
         for entry in entry_points(group=ENTRY_POINT_GROUP, name=type_name):
             loaded: type[Driver] = entry.load()
