@@ -69,7 +69,7 @@ class Location:
                 advice=f"Known are {SCHEME}://NAME/PATH and azureml://datastores/NAME/paths/PATH",
             )
         name, _, path = rest.partition("/")
-        return cls(check_name(name), normalize_path(unquote(path)))
+        return cls(check_name(name), normalize_path(_decode(path)))
 
     @override
     def __str__(self) -> str:
@@ -130,14 +130,20 @@ def refuse_secrets(url: str) -> None:
         )
 
 
+def _decode(path: str) -> str:
+    # A slash inside a segment stays `%2F`, so that it parts no folders; `TableName.from_path`
+    # reads it. In a file store no name can hold one.
+    return unquote(re.sub("%2f", "%252F", path, flags=re.IGNORECASE))
+
+
 def _parse_azure_ml(url: str) -> Location:
     if match := _AZURE_ML_SHORT.fullmatch(url):
         name, path = match.groups()
-        return Location(check_name(name), normalize_path(unquote(path or "")))
+        return Location(check_name(name), normalize_path(_decode(path or "")))
     if match := _AZURE_ML_LONG.fullmatch(url):
         subscription, group, workspace, name, path = match.groups()
         bound = AzureMLWorkspace(subscription, group, workspace)
-        return Location(check_name(name), normalize_path(unquote(path or "")), bound)
+        return Location(check_name(name), normalize_path(_decode(path or "")), bound)
     raise ConfigurationError(
         "this azureml:// URL names no datastore",
         advice="Write azureml://datastores/NAME/paths/PATH; data assets and registries are not read",

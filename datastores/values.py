@@ -76,16 +76,17 @@ class TableName:
     @classmethod
     def parse(cls, text: str) -> TableName:
         """Read `schema.table` or `table`; a dot inside a name is written `%2E`."""
-        return cls._from_segments(text.split("."), text)
+        return cls._from_segments([unquote(part) for part in text.split(".")], text)
 
     @classmethod
     def from_path(cls, path: str) -> TableName:
-        """Read `schema/table` or `table`, already percent-decoded segment by segment."""
-        return cls._from_segments(path.strip("/").split("/"), path)
+        """Read `schema/table` or `table` from a location's path; a slash in a name is `%2F` there."""
+        parts = path.strip("/").split("/")
+        return cls._from_segments([part.replace("%2F", "/") for part in parts], path)
 
     @classmethod
     def _from_segments(cls, segments: list[str], text: str) -> TableName:
-        *schema, name = [unquote(segment) for segment in segments]
+        *schema, name = segments
         if len(schema) > 1 or not name or "" in schema:
             raise ConfigurationError(
                 f"{text!r} is not a table name",

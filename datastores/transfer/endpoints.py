@@ -1,0 +1,128 @@
+"""What the two ends of a copy are: resolved from a URL, a location or a scan, without any I/O."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from typing_extensions import override
+
+from datastores.datastore import Datastore, StorePath
+from datastores.drivers.base import FileDriver, ScanRequest, TableDriver
+from datastores.errors import ConfigurationError, UnknownSchemeError
+from datastores.filters import Filters, parse_filters
+from datastores.formats.registry import split_suffix
+from datastores.location import SCHEME, Location, refuse_secrets
+from datastores.scan import Scan
+from datastores.transfer.options import CopyOptions
+from datastores.values import TableName
+from datastores.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowSource:
+    """Rows to copy: of a table, of files read as one, or of a query."""
+
+    driver: TableDriver
+    request: ScanRequest
+    label: str
+    store: str | None
+
+    @override
+    def __str__(self) -> str:
+        return self.label
+
+
+def resolve(end: Any, options: CopyOptions) -> StorePath | Scan:
+    """Return the place that a URL or location names; a scan stays what it is."""
+    if isinstance(end, StorePath | Scan):
+        return end
+    if isinstance(end, Location):
+        return _workspace(options).locate(end)
+    if isinstance(end, str):
+        refuse_secrets(end)
+        if "://" not in end:
+            raise UnknownSchemeError(
+                f"{end!r} is not a URL", advice=f"Write {SCHEME}://NAME/PATH or store / {end!r}"
+            )
+        return _workspace(options).locate(end)
+    if isinstance(end, Datastore):
+        raise ConfigurationError(
+            f"{end.label} is a whole datastore", advice='Name a path in it: store / "path"'
+        )
+    raise ConfigurationError(
+        f"a {type(end).__name__} is neither a source nor a target of a copy",
+        advice='Give a URL, store / "path", a scan or a query; '
+        "rows in memory are written by store.write_table",
+    )
+
+
+def row_source(end: StorePath | Scan, options: CopyOptions) -> RowSource:
+    """Return the rows that a place or scan holds, narrowed by the copy's columns and filters."""
+    if isinstance(end, Scan):
+        request, driver, label, store = end.request, end.driver, end.label, end.store
+    else:
+        driver = end.store.tabular
+        request = ScanRequest(
+            table=table_at(end),
+            format=options.get("source_format"),
+            format_options=dict(options.get("source_format_options") or {}),
+        )
+        label, store = str(place(end)), end.store.name
+    filters = parse_filters(options.get("filters"))
+    if filters and request.limit is not None:
+        raise ConfigurationError(
+            "a scan with a limit is not filtered again", advice="Give the filters to the scan"
+        )
+    columns = options.get("columns")
+    if columns is not None:
+        _refuse_columns_left_out(tuple(columns), request)
+    request = dataclasses.replace(
+        request,
+        columns=request.columns if columns is None else tuple(columns),
+        filters=_both(request.filters, filters),
+    )
+    return RowSource(driver=driver, request=request, label=label, store=store)
+
+
+def table_at(end: StorePath) -> TableName:
+    """Return the table at a path; at a store of tables a file suffix is its file face's."""
+    driver = end.store.driver
+    path = end.path if isinstance(driver, FileDriver) else split_suffix(end.path)[0]
+    if not path:
+        raise ConfigurationError(
+            f"{end} names no table",
+            store=end.store.name,
+            advice="Write the path of a file or folder, or schema/table",
+        )
+    return end.store.tabular.table_name(path)
+
+
+def place(end: StorePath) -> str:
+    """Return the short form for people: `warehouse/public.flights`, `files/flights/`."""
+    if isinstance(end.store.driver, FileDriver):
+        return f"{end.store.label}/{end.path}"
+    return f"{end.store.label}/{table_at(end)}"
+
+
+def _workspace(options: CopyOptions) -> Workspace:
+    return options.get("workspace") or Workspace.load()
+
+
+def _both(one: Filters, other: Filters) -> Filters:
+    """Return the filters that a row passes if it passes both, as an OR of ANDs again."""
+    if not one or not other:
+        return one or other
+    return tuple((*left, *right) for left in one for right in other)
+
+
+def _refuse_columns_left_out(columns: tuple[str, ...], request: ScanRequest) -> None:
+    if request.columns is None:
+        return
+    for name in columns:
+        if name not in request.columns:
+            raise ConfigurationError(
+                f"the scan has no column {name!r}",
+                advice=f"It has {', '.join(request.columns)}",
+            )

@@ -1,0 +1,298 @@
+"""Copies of files as they are, byte by byte: staged beside the target, then published."""
+
+from __future__ import annotations
+
+import hashlib
+import posixpath
+import re
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from typing_extensions import override
+
+from datastores.datastore import Datastore, StorePath
+from datastores.drivers.base import (
+    FileDriver,
+    FolderChange,
+    Receipt,
+    new_job_id,
+    require,
+)
+from datastores.errors import (
+    AlreadyExistsError,
+    ConfigurationError,
+    DataError,
+    NotFoundError,
+    UnsupportedOperationError,
+    located,
+)
+from datastores.formats.registry import split_suffix
+from datastores.scan import Scan
+from datastores.transfer.endpoints import place
+from datastores.transfer.meter import Meter
+from datastores.transfer.options import DEFAULT_WORKERS, ROW_OPTIONS, CopyOptions
+from datastores.transfer.parts import Job, Part
+from datastores.transfer.plan import CopyPlan
+from datastores.values import WriteMode
+
+CHUNK_BYTES = 4 << 20
+PART_BYTES = 128 << 20
+
+_MODES = (WriteMode.CREATE, WriteMode.REPLACE, WriteMode.APPEND, WriteMode.CREATE_APPEND)
+_GLOB = re.compile(r"[*?\[]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _File:
+    path: str
+    """In the source store."""
+    relative: str
+    """To the target folder."""
+    size: int
+
+
+def copies_bytes(source: StorePath | Scan, target: StorePath, options: CopyOptions) -> bool:
+    """Return whether nothing changes on the way, so that files can be copied as they are.
+
+    Both ends are file stores, no option changes rows, and the target's name does not ask for
+    another format than the source's.
+    """
+    if isinstance(source, Scan) or ROW_OPTIONS & options.keys():
+        return False
+    if not all(isinstance(end.store.driver, FileDriver) for end in (source, target)):
+        return False
+    source_suffix = split_suffix(source.path.rstrip("/"))[1]
+    target_suffix = split_suffix(target.path.rstrip("/"))[1]
+    if source_suffix == target_suffix or not target_suffix:
+        return True
+    # A folder of parts, or a glob, becomes one file only as rows.
+    return not source_suffix and not target_suffix
+
+
+class FileJob(Job):
+    """A copy of one file, a folder or a glob."""
+
+    def __init__(self, source: StorePath, target: StorePath, options: CopyOptions) -> None:
+        self._source, self._target = source.store, target.store
+        self._mode = WriteMode.parse(options.get("mode", WriteMode.CREATE))
+        require(
+            self._driver,
+            "write",
+            declared=self._driver.capabilities.writable_files,
+            target=str(target),
+        )
+        if self._mode not in _MODES:
+            raise UnsupportedOperationError(
+                f"files are not copied in mode {self._mode}",
+                advice=f"The modes for files are {', '.join(_MODES)}",
+            )
+        with located(store=source.store.name, operation="copy", target=source.path):
+            files = _find(source)
+            single = len(files) == 1 and files[0].path == source.path
+        with located(store=target.store.name, operation="copy", target=target.path):
+            self._file, self._folder = self._aim(files, target, single=single)
+            self._refuse_existing()
+        self._job = options.get("job") or new_job_id()
+        self._staging = posixpath.join(self._driver.config.staging_path, self._job)
+        self._verify = bool(options.get("verify"))
+        self.parts = _parts(files)
+        workers = options.get("workers", DEFAULT_WORKERS)
+        shown = StorePath(target.store, self._file or f"{self._folder}/")
+        self.plan = CopyPlan(
+            job=self._job,
+            source=place(source),
+            target=place(shown),
+            mode=self._mode,
+            rows=None,
+            bytes=sum(one.size for one in files),
+            parts=tuple(part.label for part in self.parts),
+            split_by="files",
+            workers=min(workers, len(self.parts)),
+            snapshot=None,
+            columns=(),
+            bulk_path="files as they are",
+            publish=f"published {self._driver.capabilities.write_modes[self._mode]}",
+            verify=self._verify,
+        )
+
+    @override
+    def begin(self) -> None:
+        """Files are staged as they come; there is nothing to prepare."""
+
+    @override
+    def run(self, part: Part, meter: Meter) -> Receipt:
+        attempt = posixpath.join(self._staging, uuid.uuid4().hex[:12])
+        outputs = []
+        for file in part.items:
+            staged = posixpath.join(attempt, file.relative)
+            self._copy(file, staged, meter)
+            outputs.append(staged)
+        return Receipt(part=part.name, rows=0, bytes=meter.bytes, outputs=tuple(outputs))
+
+    def _copy(self, file: _File, staged: str, meter: Meter) -> None:
+        read = 0
+        sent = hashlib.blake2b(digest_size=16)
+        # Staging is inside the target store, which makes folders as files appear in them.
+        with (
+            located(store=self._source.name, operation="copy", target=file.path),
+            self._source.filesystem.open(file.path, "rb") as reader,
+            located(store=self._target.name, operation="copy", target=staged),
+            self._target.filesystem.open(staged, "xb") as writer,
+        ):
+            while chunk := reader.read(CHUNK_BYTES):
+                writer.write(chunk)
+                read += len(chunk)
+                if self._verify:
+                    sent.update(chunk)
+                meter.count(0, len(chunk))
+        if read != file.size:
+            raise DataError(
+                f"{file.path!r} had {file.size:,} bytes when the copy was planned, and {read:,} now",
+                store=self._source.name,
+                advice="It is being written; copy it again when it is whole",
+            )
+        if self._verify and self._digest(staged) != sent.digest():
+            raise DataError(
+                f"the copy of {file.path!r} does not hold the bytes that were sent",
+                store=self._target.name,
+                advice="Nothing was published; copy again",
+            )
+
+    def _digest(self, path: str) -> bytes:
+        held = hashlib.blake2b(digest_size=16)
+        with self._target.filesystem.open(path, "rb") as file:
+            while chunk := file.read(CHUNK_BYTES):
+                held.update(chunk)
+        return held.digest()
+
+    @override
+    def publish(self, receipts: Sequence[Receipt]) -> None:
+        staged = [path for receipt in receipts for path in receipt.outputs]
+        with located(store=self._target.name, operation="copy", target=self._file or self._folder):
+            if self._file is not None:
+                replace = self._mode is WriteMode.REPLACE
+                self._driver.publish_file(staged[0], self._file, replace=replace)
+                return
+            # Below the staging folder comes the attempt, and then the place in the target.
+            prefix = len(self._staging.split("/")) + 1
+            self._driver.publish_folder(
+                FolderChange(
+                    folder=self._folder,
+                    add=tuple((path, "/".join(path.split("/")[prefix:])) for path in staged),
+                    clear=("",) if self._mode is WriteMode.REPLACE else (),
+                    must_be_absent=self._mode is WriteMode.CREATE,
+                )
+            )
+
+    @override
+    def verify(self, meters: Sequence[Meter]) -> str | None:
+        """Each file was compared while it was staged, before anything was published."""
+        return None
+
+    @override
+    def discard(self) -> None:
+        filesystem = self._target.filesystem
+        if filesystem.exists(self._staging):
+            filesystem.rm(self._staging, recursive=True)
+
+    @override
+    def close(self) -> None:
+        """A file source holds nothing open between parts."""
+
+    @property
+    def _driver(self) -> FileDriver:
+        driver = self._target.driver
+        assert isinstance(driver, FileDriver)  # noqa: S101  # copies_bytes has looked
+        return driver
+
+    def _aim(
+        self, files: list[_File], target: StorePath, *, single: bool
+    ) -> tuple[str | None, str]:
+        """Return the target file of a single one (else None), and the target folder."""
+        path = target.path.rstrip("/")
+        if not single:
+            return None, path
+        into_folder = not path or target.path.endswith("/") or self._target.filesystem.isdir(path)
+        file = posixpath.join(path, files[0].relative) if into_folder else path
+        if self._mode is WriteMode.APPEND:
+            raise ConfigurationError(
+                f"a file is not appended to {file!r}",
+                advice="Copy it into a folder, or say replace",
+            )
+        return file, posixpath.dirname(file)
+
+    def _refuse_existing(self) -> None:
+        filesystem = self._target.filesystem
+        exists = (
+            filesystem.exists(self._file)
+            if self._file is not None
+            else bool(filesystem.exists(self._folder) and filesystem.find(self._folder))
+        )
+        never_replaced = self._mode is WriteMode.CREATE or (
+            self._mode is WriteMode.CREATE_APPEND and self._file is not None
+        )
+        if exists and never_replaced:
+            raise AlreadyExistsError(
+                f"{self._file or self._folder} exists already, and the mode is {self._mode}",
+                advice="Say mode replace, or append for a folder; nothing was changed",
+            )
+        if not exists and self._mode is WriteMode.APPEND:
+            raise NotFoundError(
+                f"{self._folder} does not exist, and the mode is append",
+                advice="Say mode create_append; nothing was changed",
+            )
+
+
+def _find(source: StorePath) -> list[_File]:
+    """Return the files that a path, folder or glob names, sorted; an error if there is none."""
+    store, path = source.store, source.path.rstrip("/")
+    filesystem = store.filesystem
+    if match := _GLOB.search(path):
+        found = filesystem.glob(path, detail=True)
+        root = posixpath.dirname(path[: match.start()])
+    elif filesystem.isdir(path):
+        found, root = filesystem.find(path, detail=True), path
+    else:
+        info = filesystem.info(path)
+        return [_File(path=path, relative=posixpath.basename(path), size=info["size"])]
+    staging = _staging_of(store)
+    files = [
+        _File(path=name, relative=posixpath.relpath(name, root or "."), size=info["size"])
+        for name, info in _files(found)
+        if not name.startswith(staging)
+    ]
+    if not files:
+        raise NotFoundError(
+            f"no file in {source.path!r}", advice="datastores ls shows what there is"
+        )
+    return sorted(files, key=lambda one: one.path)
+
+
+def _files(found: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for name, info in found.items():
+        if info["type"] == "file":
+            yield name.strip("/"), info
+
+
+def _staging_of(store: Datastore) -> str:
+    return f"{getattr(store.config, 'staging_path', '')}/"
+
+
+def _parts(files: Sequence[_File]) -> list[Part]:
+    """Return groups of neighbouring files of at most about `PART_BYTES`."""
+    groups: list[list[_File]] = [[]]
+    for file in files:
+        if groups[-1] and sum(one.size for one in groups[-1]) + file.size > PART_BYTES:
+            groups.append([])
+        groups[-1].append(file)
+    return [
+        Part(
+            name=str(number),
+            label=group[0].path if len(group) == 1 else f"{len(group)} files",
+            items=tuple(group),
+            bytes=sum(one.size for one in group),
+        )
+        for number, group in enumerate(groups)
+    ]

@@ -1,0 +1,71 @@
+"""The words of a copy: one list of them for `copy`, `plan_copy` and the command line."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypedDict
+
+from datastores.transfer.progress import PartProgress
+from datastores.workspace import Workspace
+
+DEFAULT_WORKERS = min(4, os.cpu_count() or 1)
+
+
+class CopyOptions(TypedDict, total=False):
+    """What `copy` and `plan_copy` take beside source and target. All optional."""
+
+    workspace: Workspace
+    """Where the names in URLs are looked up; the one that `Workspace.load()` finds if not given."""
+    mode: str
+    """A `WriteMode`: `create` if not given."""
+    keys: Sequence[str]
+    """Columns that identify a row of the target, for `upsert`."""
+    columns: Sequence[str]
+    """Which of the source's columns, in this order; all if not given."""
+    filters: Sequence[Any]
+    """Which of the source's rows: `[(column, operator, value), ...]`, an OR of ANDs when nested."""
+    rename: Mapping[str, str]
+    """New column names by old name."""
+    types: Mapping[str, Any]
+    """New types by new name: an Arrow type or its text, such as `decimal(18,2)`."""
+    partition_by: Sequence[str]
+    """Columns that become Hive folders at a file store, by new name."""
+    rows_per_file: int
+    """At most so many rows in a file of a folder."""
+    format: str
+    """Of the target's files, where their names do not tell; Parquet for a new folder."""
+    format_options: Mapping[str, Any]
+    """Of the target's files, as their format takes them."""
+    source_format: str
+    """Of the source's files, where their names do not tell."""
+    source_format_options: Mapping[str, Any]
+    """Of the source's files, as their format takes them."""
+    workers: int
+    """How many threads read and write parts; `DEFAULT_WORKERS` if not given."""
+    verify: bool
+    """Read the target back when it is published, and compare rows and content digests."""
+    progress: Callable[[PartProgress], None]
+    """Called from the workers' threads as parts advance; must be quick and not raise."""
+    on_plan: Callable[[Any], None]
+    """Called with the `CopyPlan` before the first part is read."""
+    job: str
+    """Names the copy's staging and files; a fresh one if not given."""
+
+
+# Options that change rows, so that files are not copied as they are.
+ROW_OPTIONS = frozenset(
+    {
+        "keys",
+        "columns",
+        "filters",
+        "rename",
+        "types",
+        "partition_by",
+        "rows_per_file",
+        "format",
+        "format_options",
+        "source_format",
+        "source_format_options",
+    }
+)

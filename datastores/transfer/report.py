@@ -1,0 +1,76 @@
+"""What a copy did, cost and guarantees."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from typing_extensions import override
+
+from datastores.display import format_bytes, html_table
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CopyReport:
+    """The result of one copy. Prints as a few lines, and exports as JSON."""
+
+    job: str
+    source: str
+    target: str
+    mode: str
+    rows: int | None
+    """None where files were copied as they are."""
+    files: int | None
+    """None where rows were copied."""
+    bytes_read: int
+    """Of Arrow data, or of files."""
+    bytes_written: int
+    """As the parts were staged, after compression."""
+    seconds: float
+    parts: int
+    workers: int
+    snapshot: str | None
+    """The one consistent view that all parts read; None if they shared none."""
+    publish: str
+    """How the result appeared."""
+    digest: str | None
+    """Of the rows at both ends, where the copy was verified."""
+    peak_memory_bytes: int | None
+    """Of the whole process so far; None where the system does not say."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as plain values."""
+        return dataclasses.asdict(self)
+
+    def to_json(self) -> str:
+        """Return the fields as one JSON object."""
+        return json.dumps(self.to_dict(), ensure_ascii=False)
+
+    @override
+    def __str__(self) -> str:
+        what = f"{self.rows:,} rows" if self.rows is not None else f"{self.files:,} files"
+        sizes = f"{format_bytes(self.bytes_read)} read, {format_bytes(self.bytes_written)} written"
+        costs = []
+        if self.rows is not None:
+            costs.append(f"{_speed(self.rows, self.seconds)} rows/s")
+        if self.peak_memory_bytes is not None:
+            costs.append(f"peak memory {format_bytes(self.peak_memory_bytes)}")
+        cost = f" ({', '.join(costs)})" if costs else ""
+        lines = [f"copied {what}, {sizes} in {self.seconds:.1f} s{cost}"]
+        if self.digest is not None:
+            shown = f"{self.digest[:4]}…{self.digest[-4:]}"
+            lines.append(f"verified: both sides {self.rows:,} rows, digest {shown}")
+        lines.append(f"job {self.job} finished")
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        rows = [(name, value) for name, value in self.to_dict().items() if value is not None]
+        return html_table(("copy", ""), rows)
+
+
+def _speed(rows: int, seconds: float) -> str:
+    speed = rows / max(seconds, 1e-9)
+    digits = max(len(str(int(speed))) - 3, 0)
+    return f"{round(speed, -digits):,.0f}"

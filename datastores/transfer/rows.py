@@ -1,0 +1,187 @@
+"""Copies of rows: splits of one snapshot, converted exactly, staged by the target's driver."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+from typing_extensions import override
+
+from datastores.datastore import StorePath
+from datastores.drivers.base import (
+    ReadPlan,
+    Receipt,
+    Split,
+    TableDriver,
+    WritePlan,
+    WriteRequest,
+    WriteSession,
+    new_job_id,
+)
+from datastores.errors import located
+from datastores.scan import Scan
+from datastores.transfer.endpoints import place, row_source, table_at
+from datastores.transfer.meter import Meter
+from datastores.transfer.options import DEFAULT_WORKERS, CopyOptions
+from datastores.transfer.parts import Job, Part
+from datastores.transfer.plan import CopyColumn, CopyPlan
+from datastores.transfer.verify import Expectation
+from datastores.types.convert import Conversion
+from datastores.types.fields import source_of
+from datastores.values import WriteMode
+
+
+class RowJob(Job):
+    """A copy of rows, planned under an open snapshot; close it when it is over."""
+
+    def __init__(self, source: StorePath | Scan, target: StorePath, options: CopyOptions) -> None:
+        self._source = row_source(source, options)
+        self._target = target
+        self._driver: TableDriver = target.store.tabular
+        self._session: WriteSession | None = None
+        workers = options.get("workers", DEFAULT_WORKERS)
+        with self._at_source():
+            self._read_plan: ReadPlan = self._source.driver.plan_read(self._source.request, workers)
+        try:
+            self._conversion = Conversion.plan(
+                self._read_plan.schema, rename=options.get("rename"), types=options.get("types")
+            )
+            self._request = self._write_request(options)
+            with self._at_target("plan_write"):
+                write_plan = self._driver.plan_write(self._request)
+            self._expectation = (
+                Expectation(self._driver, self._request) if options.get("verify") else None
+            )
+        except BaseException:
+            self.close()
+            raise
+        self.parts = _parts(self._read_plan, write_plan.max_parts)
+        self.plan = self._copy_plan(write_plan, workers)
+
+    @override
+    def begin(self) -> None:
+        with self._at_target("copy"):
+            if self._expectation:
+                self._expectation.before()
+            self._session = self._driver.begin(self._request)
+
+    @override
+    def run(self, part: Part, meter: Meter) -> Receipt:
+        assert self._session is not None  # noqa: S101  # begin comes first
+        schema = self._read_plan.schema
+
+        def batches() -> Iterator[pa.RecordBatch]:
+            for split in part.items:
+                with self._at_source():
+                    yield from self._source.driver.read(split)
+
+        read = pa.RecordBatchReader.from_batches(schema, batches())
+        with self._at_target("copy"):
+            return self._session.write(part.name, meter.batches(self._conversion.apply(read)))
+
+    @override
+    def publish(self, receipts: Sequence[Receipt]) -> None:
+        assert self._session is not None  # noqa: S101  # begin comes first
+        with self._at_target("copy"):
+            self._session.publish(receipts)
+
+    @override
+    def verify(self, meters: Sequence[Meter]) -> str | None:
+        if self._expectation is None:
+            return None
+        with self._at_target("verify"):
+            return self._expectation.check([one.digest for one in meters if one.digest])
+
+    @override
+    def discard(self) -> None:
+        if self._session is not None:
+            self._session.discard()
+
+    @override
+    def close(self) -> None:
+        self._read_plan.close()
+
+    def _write_request(self, options: CopyOptions) -> WriteRequest:
+        return WriteRequest(
+            table=table_at(self._target),
+            schema=self._conversion.schema,
+            mode=WriteMode.parse(options.get("mode", WriteMode.CREATE)),
+            keys=tuple(options.get("keys", ())),
+            job=options.get("job") or new_job_id(),
+            partition_by=tuple(options.get("partition_by", ())),
+            rows_per_file=options.get("rows_per_file"),
+            format=options.get("format"),
+            format_options=dict(options.get("format_options") or {}),
+        )
+
+    def _copy_plan(self, write_plan: WritePlan, workers: int) -> CopyPlan:
+        read_plan = self._read_plan
+        names = self._conversion.schema.names
+        fields = dict(zip(names, read_plan.schema, strict=True))
+        return CopyPlan(
+            job=self._request.job,
+            source=self._source.label,
+            target=place(self._target),
+            mode=self._request.mode,
+            rows=read_plan.rows,
+            bytes=read_plan.bytes,
+            parts=tuple(part.label for part in self.parts),
+            split_by=read_plan.split_by,
+            workers=min(workers, len(self.parts)),
+            snapshot=read_plan.snapshot,
+            columns=tuple(
+                CopyColumn(
+                    name=column.name,
+                    source_type=_source_type(fields[column.name]),
+                    arrow_type=column.arrow_type,
+                    target_type=column.target_type,
+                    verdict=column.verdict,
+                    note=column.note,
+                )
+                for column in write_plan.columns
+            ),
+            bulk_path=write_plan.bulk_path,
+            publish=write_plan.publish,
+            statements=write_plan.statements,
+            verify=self._expectation is not None,
+        )
+
+    def _at_source(self) -> Any:
+        return located(
+            store=self._source.store,
+            driver=self._source.driver.type_name,
+            operation="copy",
+            target=self._source.label,
+        )
+
+    def _at_target(self, operation: str) -> Any:
+        store = self._target.store
+        return located(
+            store=store.name, driver=store.type, operation=operation, target=place(self._target)
+        )
+
+
+def _parts(plan: ReadPlan, max_parts: int | None) -> list[Part]:
+    """Return one part for each split, or one for all of them where the target takes no more."""
+    groups: list[tuple[Split, ...]] = [(split,) for split in plan.splits]
+    if max_parts is not None and len(groups) > max_parts:
+        groups = [plan.splits]
+    # A source without a row still has a schema to write.
+    groups = groups or [()]
+    total = plan.rows or 0
+    parts = []
+    for number, group in enumerate(groups):
+        known = [split.rows for split in group]
+        rows = None if None in known else sum(filter(None, known))
+        size = plan.bytes * rows // total if plan.bytes and rows is not None and total else None
+        label = group[0].label if len(group) == 1 else f"{len(group)} {plan.split_by}"
+        parts.append(Part(name=str(number), label=label, items=group, rows=rows, bytes=size))
+    return parts
+
+
+def _source_type(field: pa.Field) -> str:
+    source = source_of(field)
+    if source is None:
+        return str(field.type)
+    return f"{source.type}, key" if source.key else source.type

@@ -1,0 +1,197 @@
+"""Runs a copy: parts in threads, then one publish; whatever fails, the target stays as it was."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from typing import Any, Unpack
+
+from datastores.datastore import StorePath
+from datastores.drivers.base import Receipt
+from datastores.errors import ConfigurationError, DatastoreError
+from datastores.scan import Scan
+from datastores.transfer.endpoints import resolve
+from datastores.transfer.files import FileJob, copies_bytes
+from datastores.transfer.meter import Meter
+from datastores.transfer.options import CopyOptions
+from datastores.transfer.parts import Job, Part
+from datastores.transfer.plan import CopyPlan
+from datastores.transfer.progress import PartProgress
+from datastores.transfer.report import CopyReport
+from datastores.transfer.rows import RowJob
+
+_log = logging.getLogger("datastores")
+
+
+def plan_copy(source: Any, target: Any, **options: Unpack[CopyOptions]) -> CopyPlan:
+    """Return what `copy` with the same arguments will do; nothing is written.
+
+    Costs the catalogue queries and listings that planning needs, and reads no rows.
+    Raises what `copy` would raise before its first part.
+    """
+    with _planned(source, target, options) as job:
+        return job.plan
+
+
+def copy(source: Any, target: Any, **options: Unpack[CopyOptions]) -> CopyReport:
+    """Copy a table, files or a query's rows to another place, whole or not at all.
+
+    Args:
+        source: A `datastore://` URL, `store / "path"`, a scan or a query.
+        target: A URL or `store / "path"`: a file, a folder or a table.
+        **options: See `CopyOptions`.
+
+    Returns:
+        What was copied, what it cost, and which guarantees were obtained.
+
+    Memory is about one batch and one writer's buffer for each worker, whatever the table's size.
+    After an error or Ctrl-C the target holds what it held before, and the staging is gone.
+
+    Raises:
+        AlreadyExistsError: The target exists, and the mode is `create`.
+        SchemaMismatchError: A column does not fit the target; the message names it.
+        DataError: A value cannot be held exactly, or a file is damaged; or `verify` found the
+            two ends to differ.
+    """
+    began = time.monotonic()
+    with _planned(source, target, options) as job:
+        if on_plan := options.get("on_plan"):
+            on_plan(job.plan)
+        with _discarded_after(job):
+            job.begin()
+            receipts, meters = _run_parts(job, options.get("progress"))
+            job.publish(receipts)
+            digest = job.verify(meters)
+        return _report(job, receipts, meters, digest, time.monotonic() - began)
+
+
+@contextlib.contextmanager
+def _planned(source: Any, target: Any, options: CopyOptions) -> Iterator[Job]:
+    _refuse_unknown(options)
+    start, end = resolve(source, options), resolve(target, options)
+    if isinstance(end, Scan):
+        raise ConfigurationError("a scan is not a target", advice='Give a URL or store / "path"')
+    job: Job = (
+        FileJob(start, end, options)
+        if isinstance(start, StorePath) and copies_bytes(start, end, options)
+        else RowJob(start, end, options)
+    )
+    with contextlib.closing(job):
+        yield job
+
+
+@contextlib.contextmanager
+def _discarded_after(job: Job) -> Iterator[None]:
+    """Remove the staging however the block ends; a failure of that does not hide the first one."""
+    try:
+        yield
+    except BaseException as error:
+        try:
+            job.discard()
+        except DatastoreError as leftover:
+            error.add_note(f"staging of job {job.plan.job} was not removed: {leftover}")
+        raise
+    job.discard()
+
+
+def _run_parts(
+    job: Job, progress: Callable[[PartProgress], None] | None
+) -> tuple[list[Receipt], list[Meter]]:
+    stop = threading.Event()
+    meters = [_meter(part, progress, stop, verify=job.plan.verify) for part in job.parts]
+
+    def run(part: Part, meter: Meter) -> Receipt:
+        receipt = job.run(part, meter)
+        meter.finish()
+        return receipt
+
+    with ThreadPoolExecutor(job.plan.workers, thread_name_prefix="datastores-copy") as pool:
+        futures = [
+            pool.submit(run, part, meter) for part, meter in zip(job.parts, meters, strict=True)
+        ]
+        try:
+            for future in as_completed(futures):
+                future.result()
+        except BaseException:
+            # The other parts stop at their next batch; leaving the pool waits for them.
+            stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return [future.result() for future in futures], meters
+
+
+def _meter(
+    part: Part,
+    progress: Callable[[PartProgress], None] | None,
+    stop: threading.Event,
+    *,
+    verify: bool,
+) -> Meter:
+    start = PartProgress(
+        part=part.name,
+        label=part.label,
+        rows=0,
+        bytes=0,
+        rows_total=part.rows,
+        bytes_total=part.bytes,
+        seconds=0.0,
+    )
+    return Meter(start, progress, stop, digest=verify)
+
+
+def _report(
+    job: Job, receipts: list[Receipt], meters: list[Meter], digest: str | None, seconds: float
+) -> CopyReport:
+    plan = job.plan
+    by_rows = bool(plan.columns)
+    report = CopyReport(
+        job=plan.job,
+        source=plan.source,
+        target=plan.target,
+        mode=plan.mode,
+        rows=sum(receipt.rows for receipt in receipts) if by_rows else None,
+        files=None if by_rows else sum(len(receipt.outputs) for receipt in receipts),
+        bytes_read=sum(meter.bytes for meter in meters),
+        bytes_written=sum(receipt.bytes for receipt in receipts),
+        seconds=seconds,
+        parts=len(plan.parts),
+        workers=plan.workers,
+        snapshot=plan.snapshot,
+        publish=plan.publish,
+        digest=digest,
+        peak_memory_bytes=_peak_memory_bytes(),
+    )
+    _log.info(
+        "job %s copied %s to %s: %s %s in %.1f s",
+        report.job,
+        report.source,
+        report.target,
+        report.rows if by_rows else report.files,
+        "rows" if by_rows else "files",
+        report.seconds,
+    )
+    return report
+
+
+def _peak_memory_bytes() -> int | None:
+    try:
+        import resource
+    except ModuleNotFoundError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # Linux counts in KiB, macOS in bytes.
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _refuse_unknown(options: CopyOptions) -> None:
+    for name in options:
+        if name not in CopyOptions.__annotations__:
+            known = ", ".join(CopyOptions.__annotations__)
+            raise ConfigurationError(
+                f"copy has no option {name!r}", advice=f"Its options are {known}"
+            )
