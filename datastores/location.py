@@ -86,6 +86,16 @@ class Location:
         return Location(self.store, join_path(self.path, path), self.azure_ml)
 
 
+def _refuse_undecodable(url: str) -> None:
+    try:
+        unquote_to_bytes(url).decode()
+    except UnicodeError:
+        raise ConfigurationError(
+            "a URL with percent-encoded bytes that are not UTF-8 is refused",
+            advice="Percent-encode the UTF-8 form of the name",
+        ) from None
+
+
 def check_name(name: str) -> str:
     """Return a datastore's name unchanged, or refuse it."""
     if not _NAME.fullmatch(name):
@@ -137,16 +147,6 @@ def refuse_secrets(url: str) -> None:
             "a URL with a key, token or signature in it is refused",
             advice="Name a datastore in the workspace file, whose secret is a reference",
         )
-
-
-def _refuse_undecodable(url: str) -> None:
-    try:
-        unquote_to_bytes(url).decode()
-    except UnicodeError:
-        raise ConfigurationError(
-            "a URL with percent-encoded bytes that are not UTF-8 is refused",
-            advice="Percent-encode the UTF-8 form of the name",
-        ) from None
 
 
 def _parse_azure_ml(url: str) -> Location:
