@@ -53,24 +53,16 @@ def test_every_pair_of_kinds_is_equal(
     workspace[store].write_table(path, orders, format="csv" if path == "csv/" else None)
     end_store, end_path = PLACES[target]
     end_path = f"copied-{end_path}" if end_store == store else end_path
-    options: CopyOptions = {}
+    options: CopyOptions = {"workers": 2, "verify": True}
     if target == "csv folder":
-        options = {"format": "csv"}
+        options["format"] = "csv"
     elif end_path.endswith("/"):
-        options = {"rows_per_file": 400}
+        options["rows_per_file"] = 400
 
     report = datastores.copy(
         workspace[store] / path,
         workspace[end_store] / end_path,
-        workers=2,
-        verify=True,
-        **(
-            {"format": "csv"}
-            if target == "csv folder"
-            else {"rows_per_file": 400}
-            if end_path.endswith("/")
-            else {}
-        ),
+        **options,
     )
 
     assert held(workspace, end_store, end_path).equals(orders)
