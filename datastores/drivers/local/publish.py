@@ -63,19 +63,16 @@ def publish_folder(filesystem: LocalStoreFileSystem, change: FolderChange) -> No
 
 
 def _is_published(place: str, adds: dict[str, str]) -> bool:
-    """Tell whether this change was made before: every added file is in its place already.
-
-    A staged file is gone by then, or, where the publisher died before that, still the same file.
-    """
+    """Tell whether this change was made before, and at most its staged names are left."""
     return bool(adds) and all(
-        _is_in_place(os.path.join(place, inner), adds[inner]) for inner in adds
+        _is_same(staged, os.path.join(place, inner)) for inner, staged in adds.items()
     )
 
 
-def _is_in_place(target: str, staged: str) -> bool:
-    if not os.path.lexists(staged):
-        return os.path.lexists(target)
-    return os.path.lexists(target) and os.path.samestat(os.lstat(staged), os.lstat(target))
+def _is_same(staged: str, target: str) -> bool:
+    if not os.path.lexists(target):
+        return False
+    return not os.path.lexists(staged) or os.path.samestat(os.lstat(staged), os.lstat(target))
 
 
 def _publish(place: str, build: str, adds: dict[str, str], cleared: tuple[str, ...]) -> None:
