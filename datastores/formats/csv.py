@@ -30,6 +30,7 @@ from datastores.formats.base import (
     refuse_null,
     slices,
 )
+from datastores.formats.csv_quotes import QuoteCount, ends_inside_quotes
 from datastores.formats.csv_write import CsvWriter
 from datastores.formats.infer_text import infer_types
 from datastores.formats.text_values import first_failure, shown
@@ -190,7 +191,7 @@ class CsvFormat(Format):
             return list(known.names)
         with _translated(header=self.header):
             try:
-                reader = self._open(file, None, [], _BLOCK_BYTES)
+                reader = self._open(self._source(file), None, [], _BLOCK_BYTES)
             except pa.ArrowInvalid as error:
                 if "Empty CSV" not in str(error):
                     raise
@@ -213,7 +214,8 @@ class CsvFormat(Format):
             skip = done
             with _translated(header=self.header):
                 try:
-                    for batch in self._open(file, names, wanted, block):
+                    source = self._source(file)
+                    for batch in self._open(source, names, wanted, block):
                         fresh = batch.slice(min(skip, batch.num_rows))
                         skip -= batch.num_rows - fresh.num_rows
                         if fresh.num_rows:
@@ -225,19 +227,36 @@ class CsvFormat(Format):
                     if "straddl" not in str(error) or block >= _MAX_BLOCK_BYTES:
                         raise
                 else:
+                    self._refuse_open_quote(file, source)
                     return
             block *= 8
 
+    def _source(self, file: IO[bytes]) -> Any:
+        file.seek(0)
+        source = packing.unpacked(file, self.compression)
+        return QuoteCount(source, self.quote) if self.quote else source
+
+    def _refuse_open_quote(self, file: IO[bytes], source: Any) -> None:
+        if self.quote is None or self.escape is not None or source.count % 2 == 0:
+            return
+        again = self._source(file)
+        if ends_inside_quotes(
+            again, quote=self.quote, delimiter=self.delimiter, encoding=self.encoding
+        ):
+            raise DataError(
+                "the file ends inside a quoted value",
+                advice="It may be cut short, or a quote is not doubled",
+            )
+
     def _open(
         self,
-        file: IO[bytes],
+        source: Any,
         names: list[str] | None,
         wanted: list[str],
         block: int,
     ) -> Any:
-        file.seek(0)
         return pa_csv.open_csv(
-            packing.unpacked(file, self.compression),
+            source,
             read_options=pa_csv.ReadOptions(
                 use_threads=False,
                 block_size=block,
