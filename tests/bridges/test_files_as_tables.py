@@ -6,8 +6,9 @@ import datetime as dt
 import decimal
 import pickle
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -221,7 +222,7 @@ def test_modes_that_are_refused(store: FilesAsTables) -> None:
         store.schema(TableName("t"))
 
 
-FILTERS = [
+FILTERS: list[Any] = [
     [("id", "<", 10)],
     [("id", "in", [1, 50, 99, 1000])],
     [("name", "is null")],
@@ -251,25 +252,25 @@ def test_filters_are_exact_with_and_without_partitions(
             assert sorted(found["id"].to_pylist()) == [row["id"] for row in expected], (path, given)
 
 
-def passes(row: dict[str, object], filters: list[object]) -> bool:
+def passes(row: dict[str, object], filters: list[Any]) -> bool:
     groups = filters if isinstance(filters[0], list) else [filters]
-    return any(all(meets(row[one[0]], *one[1:]) for one in group) for group in groups)  # type: ignore[attr-defined]
+    return any(all(meets(row[one[0]], *one[1:]) for one in group) for group in groups)
 
 
-def meets(cell: object, operator: str, value: object = None) -> bool:
+def meets(cell: Any, operator: str, value: Any = None) -> bool:
     if operator == "is null":
         return cell is None
     if cell is None:
         return False
-    operations = {
+    operations: dict[str, Callable[[], bool]] = {
         "=": lambda: cell == value,
         "!=": lambda: cell != value,
-        "<": lambda: cell < value,  # type: ignore[operator]
-        "<=": lambda: cell <= value,  # type: ignore[operator]
-        ">": lambda: cell > value,  # type: ignore[operator]
-        ">=": lambda: cell >= value,  # type: ignore[operator]
-        "in": lambda: cell in value,  # type: ignore[operator]
-        "not in": lambda: cell not in value,  # type: ignore[operator]
+        "<": lambda: cell < value,
+        "<=": lambda: cell <= value,
+        ">": lambda: cell > value,
+        ">=": lambda: cell >= value,
+        "in": lambda: cell in value,
+        "not in": lambda: cell not in value,
     }
     return bool(operations[operator]())
 
