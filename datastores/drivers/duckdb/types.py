@@ -23,7 +23,8 @@ _WIDE_INTEGER = pa.decimal256(39, 0)
 
 # DuckDB's type id -> Arrow type, and the SQL type they pass as if not their own.
 LEAVES: Mapping[str, tuple[pa.DataType, str | None]] = {
-    "boolean": (pa.bool_(), None),
+    # Its lossless export is an extension type that Arrow's own functions do not know in lists.
+    "boolean": (pa.bool_(), "TINYINT"),
     "tinyint": (pa.int8(), None),
     "smallint": (pa.int16(), None),
     "integer": (pa.int32(), None),
