@@ -255,6 +255,8 @@ def _canonical(array: pa.Array) -> list[Any]:
         return _canonical(array.storage)
     if pa.types.is_dictionary(type_):
         return _canonical(array.dictionary_decode())
+    if pa.types.is_union(type_):
+        return [(one.type_code, repr(one.as_py())) for one in array]
     if pa.types.is_struct(type_):
         children = [_canonical(child) for child in array.flatten()]
         valid = array.is_valid().to_pylist()

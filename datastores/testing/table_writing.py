@@ -259,7 +259,8 @@ class WritingConformance(TableCase):
             table = self.table_named(name)
             write(driver, table, data)
         except DatastoreError as error:
-            assert name in str(error) or repr(name) in str(error)
+            # Refused is as good as kept, if it says which name.
+            assert repr(name)[1:-1] in str(error)  # noqa: PT017
         else:
             assert_same_table(read(driver, table), data)
             found = read(driver, table, filters=[(name, "=", hostile)])

@@ -16,7 +16,7 @@ from datastores.values import TableName
 class TestDuckDB(TableDriverConformance):
     @override
     @pytest.fixture
-    def driver(self, tmp_path: Path) -> Iterator[TableDriver]:  # type: ignore[override]
+    def driver(self, tmp_path: Path) -> Iterator[TableDriver]:
         with DuckDBDriver(DuckDBConfig(path=str(tmp_path / "warehouse.duckdb"))) as driver:
             yield driver
 
