@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import duckdb
 import pyarrow as pa
 
-from datastores.drivers.duckdb.types import from_duckdb, noted_type
+from datastores.drivers.duckdb.types import from_duckdb, given_back
 from datastores.drivers.sql.dialect import Dialect
+from datastores.drivers.sql.notes import noted_type
 from datastores.errors import NotFoundError
 from datastores.types.fields import SourceType, with_source
 from datastores.values import TableName
@@ -169,7 +170,7 @@ def find_table(cursor: duckdb.DuckDBPyConnection, name: TableName) -> Table | No
                 type=plain.type,
                 wire=plain.wire,
                 stored=plain.stored,
-                arrow=noted_type(comment, plain.stored, plain.name),
+                arrow=noted_type(comment, plain.stored, plain.name, holds=given_back),
                 nullable=nullable,
                 key=plain.name in primary,
             )
