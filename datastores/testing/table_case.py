@@ -62,7 +62,7 @@ def read_request(driver: TableDriver, request: ScanRequest, splits: int = 1) -> 
     with driver.plan_read(request, splits) as plan:
         batches = []
         for split in plan.splits:
-            with driver.read(pickle.loads(pickle.dumps(split))) as reader:  # noqa: S301  # our own
+            with driver.read(pickle.loads(pickle.dumps(split))) as reader:  # our own
                 for batch in reader:
                     assert batch.schema.equals(plan.schema, check_metadata=True)
                     assert 0 < batch.num_rows <= request.batch_rows
