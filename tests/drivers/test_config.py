@@ -105,7 +105,7 @@ def test_refused(entry: dict[Any, Any], words: str) -> None:
 
 
 def test_a_type_without_credentials() -> None:
-    with pytest.raises(ConfigurationError, match="There is none"):
+    with pytest.raises(ConfigurationError, match="Known keys are none"):
         OpenConfig.from_mapping({"path": "a", "credentials": {"account_key": "x"}})
     assert OpenConfig.from_mapping({"path": "a", "credentials": {}}).path == "a"
 
