@@ -136,6 +136,15 @@ class FileDriverConformance(FilesystemConformance):
         assert self.content(driver, "table") == {"new": b"1"}
         assert driver.filesystem.cat_file("tables") == b"beside"
 
+    @pytest.mark.parametrize("clear", [(), ("",)])
+    def test_new_content_under_old_names(self, driver: FileDriver, clear: tuple[str, ...]) -> None:
+        """A copy of files keeps their names, so a name that is there says nothing."""
+        for content in (b"1", b"22"):
+            change = self.change(driver, "table", {"a": content, "p/b": content}, clear=clear)
+            for _ in range(2):
+                driver.publish_folder(change)
+                assert self.content(driver, "table") == {"a": content, "p/b": content}
+
     def test_replace_partitions(self, driver: FileDriver) -> None:
         old = {f"table/p={n}/q=1/old": b"0" for n in (1, 10, 2)} | {"table/top": b"0"}
         driver.filesystem.pipe(old)
