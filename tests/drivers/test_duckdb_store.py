@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -352,3 +353,35 @@ def test_a_full_disk_leaves_all_as_it_was(driver: DuckDBDriver) -> None:
 
 def big() -> pa.Table:
     return pa.table({"id": pa.array(range(50_000), pa.int32()), "word": ["w"] * 50_000})
+
+
+_REPLACE_FOREVER = """
+import itertools, sys
+import pyarrow as pa
+from datastores.drivers.duckdb.config import DuckDBConfig
+from datastores.drivers.duckdb.driver import DuckDBDriver
+from datastores.testing.table_case import write
+from datastores.values import TableName, WriteMode
+
+driver = DuckDBDriver(DuckDBConfig(path=sys.argv[1]))
+for version in itertools.count():
+    data = pa.table({"id": range(20_000), "version": [version] * 20_000})
+    write(driver, TableName("orders"), data, WriteMode.REPLACE, keys=("id",))
+    print(version, flush=True)
+"""
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.03, 0.07])
+def test_a_killed_writer_leaves_one_whole_version(path: str, delay: float) -> None:
+    command = [sys.executable, "-c", _REPLACE_FOREVER, path]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout is not None
+        seen = [int(writer.stdout.readline()) for _ in range(2)]
+        time.sleep(delay)
+        writer.kill()
+    with DuckDBDriver(DuckDBConfig(path=path)) as driver:
+        found = read(driver, ORDERS)
+    assert sorted(found["id"].to_pylist()) == list(range(20_000))
+    versions = set(found["version"].to_pylist())
+    assert len(versions) == 1
+    assert versions.pop() >= seen[-1]
