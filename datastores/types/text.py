@@ -100,6 +100,14 @@ def format_type(type_: pa.DataType) -> str:  # noqa: C901, PLR0912  # one branch
     raise ConfigurationError(f"the Arrow type {type_} has no written form")
 
 
+def describe_type(type_: pa.DataType) -> str:
+    """Return a type's text for people: `format_type`'s where there is one, else Arrow's."""
+    try:
+        return format_type(type_)
+    except ConfigurationError:
+        return str(type_)
+
+
 def _format_field(field: pa.Field) -> str:
     name = field.name.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{name}": {format_type(field.type)}{"" if field.nullable else " not null"}'
