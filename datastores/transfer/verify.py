@@ -49,7 +49,7 @@ class Expectation:
         """
         expected = self._before
         for one in sent:
-            expected = expected.merge(one)
+            expected.merge(one)
         found = self._digest()
         if found != expected:
             raise DataError(
@@ -67,9 +67,5 @@ class Expectation:
             format=request.format,
             format_options=request.format_options,
         )
-        digest = Digest()
         with self._driver.plan_read(scan, 1) as plan:
-            for split in plan.splits:
-                for batch in self._driver.read(split):
-                    digest.update(batch)
-        return digest
+            return Digest.of(batch for split in plan.splits for batch in self._driver.read(split))

@@ -1,0 +1,181 @@
+"""The front: the same calls on a store of files and a store of tables."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from datastores import Datastore
+from datastores.errors import (
+    AlreadyExistsError,
+    ConfigurationError,
+    NotFoundError,
+    PermissionDeniedError,
+    SchemaMismatchError,
+    UnsupportedOperationError,
+)
+
+TABLE = pa.table({"id": [1, 2, 3], "name": ["a", None, ""]})
+
+
+@pytest.fixture(params=["local", "memory"])
+def files(request: pytest.FixtureRequest, tmp_path: Path) -> Datastore:
+    fields = {"path": str(tmp_path / "files")} if request.param == "local" else {}
+    return Datastore(type=request.param, **fields)
+
+
+@pytest.fixture
+def warehouse(tmp_path: Path) -> Datastore:
+    return Datastore(type="duckdb", path=str(tmp_path / "warehouse.duckdb"))
+
+
+def test_bytes(files: Datastore) -> None:
+    files.write("raw/a.bin", b"one")
+    assert files.read("raw/a.bin") == b"one"
+    with pytest.raises(AlreadyExistsError, match="mode='replace'"):
+        files.write("raw/a.bin", b"two")
+    assert files.read("raw/a.bin") == b"one"
+    files.write("raw/a.bin", b"two", mode="replace")
+    files.write("raw/a.bin", b"!", mode="append")
+    assert files.read("raw/a.bin") == b"two!"
+    with pytest.raises(ConfigurationError, match="not written in mode 'upsert'"):
+        files.write("raw/a.bin", b"", mode="upsert")
+    info = files.stat("raw/a.bin")
+    assert (info.path, info.size, info.is_folder) == ("raw/a.bin", 4, False)
+    assert files.exists("raw")
+    with pytest.raises(ConfigurationError, match="recursive=True"):
+        files.delete("raw")
+    files.delete("raw/a.bin")
+    with pytest.raises(NotFoundError):
+        files.read("raw/a.bin")
+    with pytest.raises(PermissionDeniedError, match="the root"):
+        files.delete("", recursive=True)
+    with pytest.raises(PermissionDeniedError):
+        files.read("../secret")
+
+
+def test_text_and_binary_files(files: Datastore) -> None:
+    with files.open("a.txt", "w") as file:
+        file.write("ü\r\n")
+    assert files.read("a.txt") == "ü\r\n".encode()
+    with files.open("a.txt", "r") as file:
+        assert file.read() == "ü\r\n"
+    with pytest.raises(RuntimeError), files.open("b.txt", "wb") as file:
+        file.write(b"half")
+        raise RuntimeError
+    assert not files.exists("b.txt")
+
+
+def test_listings_show_as_tables(files: Datastore) -> None:
+    files.write("raw/a.bin", b"one")
+    files.write("b.bin", b"")
+    listing = files.list()
+    assert [(one.path, one.size) for one in listing] == [("b.bin", 0), ("raw", None)]
+    assert [one.path for one in files.list(recursive=True)] == ["b.bin", "raw/a.bin"]
+    assert "raw/a.bin" in repr(files.list("raw"))
+    assert "<td>raw/a.bin</td>" in files.list("raw")._repr_html_()
+
+
+@pytest.mark.parametrize("name", ["orders.parquet", "orders/", "orders.csv", "orders.jsonl"])
+def test_tables_in_files(files: Datastore, name: str) -> None:
+    assert files.write_table(name, TABLE) == 3
+    with pytest.raises(AlreadyExistsError):
+        files.write_table(name, TABLE)
+    scan = files.scan(name, columns=["name"], filters=[("id", ">", 1)])
+    assert scan.to_arrow().to_pydict() == {"name": [None, ""]}
+    assert scan.count() == 2
+    assert files.scan(name).head(1).num_rows == 1
+    assert files.scan(name, limit=2).count() == 2
+
+
+def test_tables_in_a_database(warehouse: Datastore) -> None:
+    with warehouse:
+        warehouse.write_table("shop.orders", TABLE)
+        assert [str(one) for one in warehouse.tables("shop")] == ["shop.orders"]
+        assert warehouse.schema("shop.orders").names == ["id", "name"]
+        day = warehouse.query("select name from shop.orders where id = :id", {"id": 1})
+        assert day.to_arrow().to_pydict() == {"name": ["a"]}
+        with pytest.raises(NotFoundError, match="ordres") as caught:
+            warehouse.scan("shop.ordres").to_arrow()
+        assert caught.value.target is not None
+        with pytest.raises(SchemaMismatchError, match="other"):
+            warehouse.write_table(
+                "shop.orders", TABLE.rename_columns(["id", "other"]), mode="append"
+            )
+
+
+def test_the_other_face_of_a_database(warehouse: Datastore) -> None:
+    with warehouse:
+        warehouse.write_table("shop.orders", TABLE)
+        with warehouse.open("shop/orders.parquet") as file:
+            assert pa.parquet.read_table(file).to_pydict() == TABLE.to_pydict()
+        assert "shop" in [one.path for one in warehouse.list()]
+        with pytest.raises(UnsupportedOperationError):
+            warehouse.write("shop/other.parquet", b"")
+        with pytest.raises(UnsupportedOperationError):
+            warehouse.delete("shop/orders.parquet")
+
+
+def test_a_query_over_files(files: Datastore) -> None:
+    files.write_table("raw/orders.parquet", TABLE)
+    query = files.query("select sum(id) as total from 'raw/*.parquet' where id > :n", {"n": 1})
+    assert query.to_arrow()["total"].to_pylist() == [5]
+
+
+def test_scans_go_where_arrow_goes(files: Datastore) -> None:
+    files.write_table("orders/", TABLE)
+    scan = files.scan("orders/")
+    assert pl.DataFrame(scan).shape == (3, 2)
+    assert scan.to_polars().shape == (3, 2)
+    frame = scan.to_pandas()
+    assert isinstance(frame, pd.DataFrame)
+    assert frame["id"].sum() == 6
+    assert pa.table(scan).num_rows == 3
+    assert sum(len(batch) for batch in scan) == 3
+    assert "name" in repr(scan)
+    assert "<td>a</td>" in scan._repr_html_()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [TABLE, TABLE.to_batches()[0], TABLE.to_reader(), TABLE.to_pandas(), pl.DataFrame(TABLE)],
+    ids=["table", "batch", "reader", "pandas", "polars"],
+)
+def test_what_can_be_written(files: Datastore, data: object) -> None:
+    assert files.write_table("t.parquet", data) == 3
+
+
+def test_what_cannot(files: Datastore) -> None:
+    with pytest.raises(ConfigurationError, match="a int is not a table"):
+        files.write_table("t.parquet", 3)
+    with pytest.raises(ConfigurationError, match="'nmae'"):
+        files.write_table("t.parquet", TABLE, filters=[("nmae", "=", "a")])
+    with pytest.raises(SchemaMismatchError):
+        files.write_table("t.parquet", pa.table({}))
+    assert not files.exists("t.parquet")
+
+
+def test_columns_rename_types_and_filters_of_a_write(files: Datastore) -> None:
+    files.write_table(
+        "t.parquet",
+        TABLE,
+        columns=["id"],
+        filters=[("id", "in", [1, 3])],
+        rename={"id": "n"},
+        types={"n": "decimal(5,1)"},
+    )
+    assert [str(n) for n in files.scan("t.parquet").to_arrow()["n"].to_pylist()] == ["1.0", "3.0"]
+
+
+def test_a_store_without_a_workspace_pickles(tmp_path: Path) -> None:
+    store = Datastore(type="local", path=str(tmp_path))
+    store.write("a", b"1")
+    again: Datastore = pickle.loads(pickle.dumps(store))  # noqa: S301  # ours
+    assert again.read("a") == b"1"
+    assert "local" in repr(store)
+    assert str(tmp_path) in store._repr_html_()

@@ -1,0 +1,164 @@
+"""Copies that fail or are interrupted: the target holds what it held, and nothing is left over."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+import datastores
+from datastores import Workspace
+from datastores.errors import DataError
+from datastores.transfer import PartProgress
+from datastores.types.fields import without_metadata
+
+from .conftest import staging_of
+
+
+def content(workspace: Workspace, store: str, table: str) -> pa.Table | None:
+    target = workspace[store]
+    if not target.exists(table if store != "warehouse" else f"main/{table}.parquet"):
+        return None
+    found = target.scan(table).to_arrow()
+    return found.cast(without_metadata(found.schema)).sort_by("id")
+
+
+@pytest.mark.parametrize("store", ["warehouse", "other", "cache"])
+@pytest.mark.parametrize("mode", ["create", "replace", "append"])
+def test_a_source_that_fails_half_way(
+    workspace: Workspace, orders: pa.Table, store: str, mode: str
+) -> None:
+    files = workspace["files"]
+    files.write_table("in/", orders, rows_per_file=100)
+    damaged = files.list("in")[7].path
+    raw = bytearray(files.read(damaged))
+    raw[10:200] = b"\xff" * 190
+    files.write(damaged, bytes(raw), mode="replace")
+    if mode != "create":
+        workspace[store].write_table("target", orders.slice(0, 5))
+    before = content(workspace, store, "target")
+
+    with pytest.raises(DataError, match="in/"):
+        datastores.copy(
+            files / "in/",
+            workspace[store] / "target",
+            mode=mode,
+            types={"id": "int64"},
+            workers=2,
+        )
+
+    after = content(workspace, store, "target")
+    assert (after is None) if before is None else after.equals(before)
+    assert staging_of(workspace) == []
+
+
+@pytest.mark.parametrize("store", ["warehouse", "other"])
+def test_an_interrupt_leaves_nothing(workspace: Workspace, orders: pa.Table, store: str) -> None:
+    workspace["files"].write_table("in/", orders, rows_per_file=50)
+    workspace[store].write_table("target", orders.slice(0, 5))
+
+    def interrupt(progress: PartProgress) -> None:
+        if progress.done:
+            signal.raise_signal(signal.SIGINT)
+            time.sleep(0.01)
+
+    with pytest.raises(KeyboardInterrupt):
+        datastores.copy(
+            workspace["files"] / "in/",
+            workspace[store] / "target",
+            mode="replace",
+            types={"id": "int64"},
+            workers=2,
+            progress=interrupt,
+        )
+    after = content(workspace, store, "target")
+    assert after is not None
+    assert len(after) == 5
+    assert staging_of(workspace) == []
+
+
+def test_a_kill_leaves_the_target_as_it_was(tmp_path: Path, orders: pa.Table) -> None:
+    """The next copy works, whatever the killed one left in staging."""
+    stores = f"""
+    datastores:
+      files: {{type: local, path: {tmp_path / "files"}}}
+    """
+    file = tmp_path / "datastores.yaml"
+    file.write_text(textwrap.dedent(stores))
+    workspace = Workspace.load(file)
+    workspace["files"].write_table("in/", orders, rows_per_file=10)
+    workspace["files"].write_table("target/", orders.slice(0, 5))
+    script = textwrap.dedent(
+        """
+        import sys, time, datastores
+        workspace = datastores.Workspace.load(sys.argv[1])
+
+        def slow(progress):
+            print("part", flush=True)
+            time.sleep(0.2)
+
+        datastores.copy(
+            workspace["files"] / "in/", workspace["files"] / "target/",
+            mode="replace", types={"id": "int64"}, progress=slow,
+        )
+        """
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(file)], stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.kill()
+    assert len(workspace["files"].scan("target/").to_arrow()) == 5
+    datastores.copy(
+        workspace["files"] / "in/",
+        workspace["files"] / "target/",
+        mode="replace",
+        types={"id": "int64"},
+        verify=True,
+    )
+
+
+def test_a_disk_that_is_full(tmp_path: Path, orders: pa.Table) -> None:
+    """A limit on the size of files stands for a full disk: the write call fails either way."""
+    file = tmp_path / "datastores.yaml"
+    file.write_text(f"datastores:\n  files: {{type: local, path: {tmp_path / 'files'}}}\n")
+    with Workspace.load(file) as workspace:
+        workspace["files"].write_table("in.parquet", orders)
+        workspace["files"].write_table("target/", orders.slice(0, 5))
+        script = textwrap.dedent(
+            """
+            import resource, signal, sys, datastores
+            workspace = datastores.Workspace.load(sys.argv[1])
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, 2_000))
+            try:
+                datastores.copy(
+                    workspace["files"] / "in.parquet", workspace["files"] / "target/",
+                    mode="replace", types={"id": "int64"}, format="csv",
+                )
+            except datastores.DatastoreError as error:
+                print(type(error).__name__, error.store)
+            """
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", script, str(file)], capture_output=True, text=True, check=True
+        )
+        assert done.stdout.split()[1:] == ["files"]
+        assert len(workspace["files"].scan("target/").to_arrow()) == 5
+        assert staging_of_local(tmp_path / "files") == []
+
+
+def staging_of_local(root: Path) -> list[Path]:
+    staging = root / "_datastores"
+    return [
+        one
+        for one in staging.rglob("*")
+        if one.is_file() and one.suffix != ".lock" and one.name != "lock"
+    ]

@@ -1,0 +1,286 @@
+"""Copies of rows between stores of each kind: what arrives, under each mode and option."""
+
+from __future__ import annotations
+
+import itertools
+from decimal import Decimal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+
+import datastores
+from datastores import Workspace
+from datastores.errors import (
+    AlreadyExistsError,
+    ConfigurationError,
+    DataError,
+    NotFoundError,
+    SchemaMismatchError,
+    UnsupportedOperationError,
+)
+from datastores.location import Location
+from datastores.types.fields import without_metadata
+
+from .conftest import ROWS, staging_of
+
+PLACES = {
+    "duckdb": ("warehouse", "orders"),
+    "parquet folder": ("files", "orders/"),
+    "parquet file": ("files", "orders.parquet"),
+    "csv folder": ("files", "csv/"),
+    "csv file": ("files", "orders.csv"),
+    "json lines": ("files", "orders.jsonl"),
+    "arrow": ("files", "orders.arrow"),
+    "memory": ("cache", "orders/"),
+}
+
+
+def held(workspace: Workspace, store: str, path: str) -> pa.Table:
+    table = (
+        workspace[store].scan(path.replace("/", "") if store == "warehouse" else path).to_arrow()
+    )
+    return table.cast(without_metadata(table.schema)).sort_by("id")
+
+
+@pytest.mark.parametrize(("source", "target"), itertools.permutations(PLACES, 2))
+def test_every_pair_of_kinds_is_equal(
+    workspace: Workspace, orders: pa.Table, source: str, target: str
+) -> None:
+    store, path = PLACES[source]
+    options = {"format": "csv"} if path == "csv/" else {}
+    workspace[store].write_table(
+        path.strip("/") if store == "warehouse" else path, orders, **options
+    )
+    end_store, end_path = PLACES[target]
+    end_path = f"copied-{end_path}" if end_store == store else end_path
+    if target == "duckdb":
+        end_path = "copied"
+
+    report = datastores.copy(
+        workspace[store] / path,
+        workspace[end_store] / end_path,
+        workers=2,
+        verify=True,
+        **(
+            {"format": "csv"}
+            if target == "csv folder"
+            else {"rows_per_file": 400}
+            if end_path.endswith("/")
+            else {}
+        ),
+    )
+
+    assert held(workspace, end_store, end_path).equals(orders)
+    if report.rows is not None:
+        assert report.rows == ROWS
+        assert report.digest is not None
+    assert staging_of(workspace) == []
+
+
+def test_a_source_is_a_url_a_location_a_scan_or_a_query(
+    workspace: Workspace, orders: pa.Table
+) -> None:
+    warehouse, files = workspace["warehouse"], workspace["files"]
+    warehouse.write_table("shop.orders", orders)
+    url = "datastore://warehouse/shop/orders"
+    sources = {
+        "url": url,
+        "location": Location.parse(url),
+        "path": warehouse / "shop/orders",
+        "scan": warehouse.scan("shop.orders", filters=[("id", "<", 10)]),
+        "query": warehouse.query("select * from shop.orders where id < :n", {"n": 10}),
+    }
+    for name, source in sources.items():
+        report = datastores.copy(source, files / f"{name}/", workspace=workspace)
+        assert report.rows == (10 if name in {"scan", "query"} else ROWS)
+
+
+def test_columns_filters_rename_and_types(workspace: Workspace, orders: pa.Table) -> None:
+    workspace["warehouse"].write_table("orders", orders)
+    datastores.copy(
+        workspace["warehouse"] / "orders",
+        workspace["files"] / "narrow/",
+        columns=["total", "id"],
+        filters=[("region", "=", "north"), ("id", "<", 10)],
+        rename={"id": "order_id"},
+        types={"order_id": "int16"},
+    )
+    table = workspace["files"].scan("narrow/").to_arrow()
+    assert table.schema.names == ["total", "order_id"]
+    assert table.schema.field("order_id").type == pa.int16()
+    assert sorted(table["order_id"].to_pylist()) == [0, 3, 6, 9]
+
+
+def test_a_value_that_the_type_cannot_hold_is_refused(
+    workspace: Workspace, orders: pa.Table
+) -> None:
+    workspace["warehouse"].write_table("orders", orders)
+    with pytest.raises(DataError, match="total"):
+        datastores.copy(
+            workspace["warehouse"] / "orders",
+            workspace["files"] / "whole/",
+            types={"total": "int64"},
+        )
+    assert not workspace["files"].exists("whole")
+    assert staging_of(workspace) == []
+
+
+def test_partitions_come_back_with_their_types(workspace: Workspace, orders: pa.Table) -> None:
+    workspace["warehouse"].write_table("orders", orders)
+    datastores.copy(
+        workspace["warehouse"] / "orders",
+        workspace["files"] / "by_region/",
+        partition_by=["region"],
+        workers=2,
+        verify=True,
+    )
+    folders = {one.path for one in workspace["files"].list("by_region") if one.is_folder}
+    assert folders == {
+        "by_region/region=north",
+        "by_region/region=south",
+        "by_region/region=__HIVE_DEFAULT_PARTITION__",
+    }
+    back = workspace["files"].scan("by_region/", columns=orders.schema.names).to_arrow()
+    assert back.sort_by("id").cast(orders.schema).equals(orders)
+
+
+def test_replace_partitions_leaves_the_others(workspace: Workspace, orders: pa.Table) -> None:
+    files = workspace["files"]
+    target = files / "by_region/"
+    files.write_table("by_region/", orders, partition_by=["region"])
+    changed = orders.filter(pc.equal(orders["region"], "north")).slice(0, 5)
+    files.write_table("changed.parquet", changed)
+    datastores.copy(
+        files / "changed.parquet", target, mode="replace_partitions", partition_by=["region"]
+    )
+    back = files.scan("by_region/").to_arrow()
+    counts = dict(
+        zip(*back.group_by("region").aggregate([("id", "count")]).to_pydict().values(), strict=True)
+    )
+    assert counts == {"north": 5, "south": 333, None: 333}
+
+
+@pytest.mark.parametrize("place", ["duckdb", "parquet folder", "memory"])
+def test_modes(workspace: Workspace, orders: pa.Table, place: str) -> None:
+    store, path = PLACES[place]
+    target = workspace[store] / path
+    workspace["other"].write_table("in.parquet", orders)
+    source = workspace["other"] / "in.parquet"
+    options = {"types": {"id": "int64"}}  # an option of rows, so that no file is copied as it is
+
+    with pytest.raises(NotFoundError):
+        datastores.copy(source, target, mode="append", **options)
+    datastores.copy(source, target, **options)
+    with pytest.raises(AlreadyExistsError):
+        datastores.copy(source, target, **options)
+    assert held(workspace, store, path).equals(orders)
+    datastores.copy(source, target, mode="append", verify=True, **options)
+    assert len(held(workspace, store, path)) == 2 * ROWS
+    datastores.copy(source, target, mode="create_append", verify=True, **options)
+    assert len(held(workspace, store, path)) == 3 * ROWS
+    datastores.copy(source, target, mode="replace", verify=True, **options)
+    assert held(workspace, store, path).equals(orders)
+    assert staging_of(workspace) == []
+
+
+def test_upsert(workspace: Workspace, orders: pa.Table) -> None:
+    warehouse = workspace["warehouse"]
+    warehouse.write_table("orders", orders.slice(0, 600))
+    warehouse.driver.client.execute("alter table orders alter id set not null")  # type: ignore[attr-defined]
+    warehouse.driver.client.execute("alter table orders add primary key (id)")  # type: ignore[attr-defined]
+    newer = orders.slice(400).set_column(
+        2, "total", pa.array([Decimal("1.50")] * 600, pa.decimal128(12, 2))
+    )
+    workspace["files"].write_table("newer.parquet", newer)
+    datastores.copy(
+        workspace["files"] / "newer.parquet", warehouse / "orders", mode="upsert", keys=["id"]
+    )
+    back = held(workspace, "warehouse", "orders")
+    assert back.equals(pa.concat_tables([orders.slice(0, 400), newer]))
+
+
+def test_columns_that_do_not_fit_are_named(workspace: Workspace, orders: pa.Table) -> None:
+    workspace["warehouse"].write_table("orders", orders)
+    workspace["files"].write_table(
+        "odd.parquet", orders.rename_columns(["id", "region", "sum", "placed", "note"])
+    )
+    with pytest.raises(SchemaMismatchError, match="sum|total"):
+        datastores.copy(
+            workspace["files"] / "odd.parquet", workspace["warehouse"] / "orders", mode="append"
+        )
+    assert held(workspace, "warehouse", "orders").equals(orders)
+
+
+def test_a_plan_writes_nothing(workspace: Workspace, orders: pa.Table) -> None:
+    workspace["warehouse"].write_table("orders", orders)
+    target = workspace["files"] / "orders/"
+    plan = datastores.plan_copy(workspace["warehouse"] / "orders", target, workers=2)
+    assert plan.rows == ROWS
+    assert [column.name for column in plan.columns] == orders.schema.names
+    assert not workspace["files"].exists("orders")
+    assert "1,000 rows" in str(plan)
+    assert "<table>" in plan._repr_html_()
+    with pytest.raises(NotFoundError):
+        datastores.plan_copy(workspace["warehouse"] / "nothing", target)
+
+
+def test_an_empty_table_keeps_its_schema(workspace: Workspace, orders: pa.Table) -> None:
+    workspace["warehouse"].write_table("orders", orders.slice(0, 0))
+    for path in ("empty/", "empty.csv", "empty.arrow"):
+        report = datastores.copy(
+            workspace["warehouse"] / "orders", workspace["files"] / path, verify=True
+        )
+        assert report.rows == 0
+        table = workspace["files"].scan(path).to_arrow()
+        assert table.cast(without_metadata(table.schema)).equals(orders.slice(0, 0))
+
+
+def test_verify_finds_rows_that_came_in_between(workspace: Workspace, orders: pa.Table) -> None:
+    files = workspace["files"]
+    files.write_table("orders/", orders)
+    workspace["warehouse"].write_table("more", orders.slice(0, 10))
+
+    def meddle(progress: datastores.transfer.PartProgress) -> None:
+        if progress.done:
+            files.write_table("orders/", orders.slice(0, 1), mode="append")
+
+    with pytest.raises(DataError, match="expected 1,010 rows .* found 1,011"):
+        datastores.copy(
+            workspace["warehouse"] / "more",
+            files / "orders/",
+            mode="append",
+            verify=True,
+            progress=meddle,
+        )
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "options", "message"),
+    [
+        ("files/a.csv", "datastore://files/b.csv", {}, "not a URL"),
+        (3, "datastore://files/b.csv", {}, "neither a source nor a target"),
+        ("datastore://warehouse/", "datastore://files/b/", {}, "names no table"),
+        ("datastore://filse/a.csv", "datastore://files/b.csv", {}, "no datastore named 'filse'"),
+        ("datastore://u:p@files/a.csv", "datastore://files/b.csv", {}, "credentials"),
+        ("datastore://files/a.csv", "datastore://files/b.csv", {"mood": "append"}, "no option"),
+        ("datastore://files/a.csv", "datastore://files/b.csv", {"mode": "add"}, "no write mode"),
+    ],
+)
+def test_bad_arguments(
+    workspace: Workspace, source: object, target: object, options: dict[str, str], message: str
+) -> None:
+    with pytest.raises((ConfigurationError, NotFoundError), match=message):
+        datastores.copy(source, target, workspace=workspace, **options)  # type: ignore[typeddict-item]
+
+
+def test_upsert_is_refused_by_a_file_store(workspace: Workspace, orders: pa.Table) -> None:
+    workspace["warehouse"].write_table("orders", orders)
+    with pytest.raises(UnsupportedOperationError):
+        datastores.copy(
+            workspace["warehouse"] / "orders",
+            workspace["files"] / "orders/",
+            mode="upsert",
+            keys=["id"],
+        )
+    assert not workspace["files"].exists("orders")
