@@ -19,7 +19,7 @@ _CONDITION = re.compile(
     (?P<value>.*?) \s*""",
     re.VERBOSE | re.IGNORECASE | re.DOTALL,
 )
-_ADVICE = "Write it as in \"total > 100\", \"carrier in UA,AA\" or \"day is not null\""
+_ADVICE = 'Write it as in "total > 100", "carrier in UA,AA" or "day is not null"'
 
 
 def parse_conditions(texts: Sequence[str], schema: pa.Schema) -> list[tuple[Any, ...]]:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from datastores.cli.conditions import parse_conditions
-from datastores.cli.display import CopyDisplay, print_plan
+from datastores.cli.display import copy_shown, print_plan
 from datastores.cli.options import (
     common,
     example,
@@ -121,6 +121,7 @@ def _options(command: Any) -> Any:
 @click.pass_obj
 def cp(  # noqa: PLR0913  # one for each word that copy itself does not take
     signals: StopSignals,
+    /,
     source: str,
     target: str,
     *,
@@ -147,16 +148,14 @@ def cp(  # noqa: PLR0913  # one for each word that copy itself does not take
         with _modes_advised(end.store):
             if dry_run:
                 plan = plan_copy(start, end, **options)
-                print_record(plan.to_dict()) if as_json else print_plan(plan, details=True)
-                return
-            if as_json:
+                if as_json:
+                    print_record(plan.to_dict())
+                else:
+                    print_plan(plan, details=True)
+            elif as_json:
                 print_record(copy(start, end, **options).to_dict())
-                return
-            with CopyDisplay(signals) as display:
-                report = copy(
-                    start, end, on_plan=display.begin, progress=display.advance, **options
-                )
-            display.finish(report)
+            else:
+                copy_shown(signals, start, end, **options)
 
 
 def _source(

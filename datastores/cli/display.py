@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 import click
 
@@ -14,7 +14,7 @@ from datastores.display import format_bytes
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from datastores.transfer import CopyPlan, CopyReport, PartProgress
+    from datastores.transfer import CopyOptions, CopyPlan, CopyReport, PartProgress
 
 # With more parts than this only the running ones keep a bar, and a total stands below them.
 _BARS_KEPT = 8
@@ -24,16 +24,29 @@ _LABEL = " plan   "
 
 def print_plan(plan: CopyPlan, *, details: bool = False) -> None:
     """Print the plan's lines; with `details` also its columns, and that nothing was written."""
-    indent = " " * len(_LABEL)
-    for number, line in enumerate(plan.summary()):
-        for piece in _folded(line, WIDTH - len(_LABEL)):
-            click.echo(f"{indent if number or piece is not line else _LABEL}{visible(piece)}")
+    lines = [one for line in plan.summary() for one in _folded(line, WIDTH - len(_LABEL))]
+    for number, line in enumerate(lines):
+        click.echo(f"{' ' * len(_LABEL) if number else _LABEL}{visible(line)}")
     if not details:
         return
     click.echo()
     for line in plan.details().splitlines():
         click.echo(f" {visible(line)}")
     click.echo("\n nothing was written")
+
+
+def copy_shown(
+    signals: StopSignals, source: Any, target: Any, **options: Unpack[CopyOptions]
+) -> CopyReport:
+    """Copy, and show the plan, the parts as they run and the report."""
+    from datastores.transfer import copy
+
+    with CopyDisplay(signals) as display:
+        report = copy(
+            source, target, **{**options, "on_plan": display.begin, "progress": display.advance}
+        )
+    display.finish(report)
+    return report
 
 
 class CopyDisplay:

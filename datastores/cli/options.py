@@ -16,19 +16,18 @@ import click
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+
+
 def common(command: Command) -> Command:
     """Add `--file` and `--json` to a command."""
-    for option in (
-        click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs."),
-        click.option(
-            "-f",
-            "--file",
-            metavar="PATH",
-            help="The workspace file, or `embedded`; else $DATASTORES_FILE and the usual places.",
-        ),
-    ):
-        command = option(command)
-    return command
+    file_option = click.option(
+        "-f",
+        "--file",
+        metavar="PATH",
+        help="The workspace file, or `embedded`; else $DATASTORES_FILE and the usual places.",
+    )
+    return file_option(json_option(command))
 
 
 def format_of_source(command: Command) -> Command:

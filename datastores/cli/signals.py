@@ -10,7 +10,7 @@ from typing import Any, Self
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class StopRequested(BaseException):  # noqa: N818  # no error, as KeyboardInterrupt is none
+class StopRequested(BaseException):  # no error, as KeyboardInterrupt is none
     """The user pressed Ctrl-C, or the system asks to stop."""
 
 

@@ -18,6 +18,7 @@ from datastores.scan import Scan, schema_rows
 from datastores.values import TableName
 from datastores.workspace import Workspace
 
+
 @click.command(
     epilog=example(
         "datastores tables warehouse",
@@ -78,7 +79,7 @@ def schema(url: str, *, file: str | None, as_json: bool, **options: Any) -> None
 )
 @format_of_source
 @common
-def head(  # noqa: PLR0913  # one for each option
+def head(  # one for each option
     url: str,
     *,
     rows: int,
