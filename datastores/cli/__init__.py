@@ -25,6 +25,7 @@ from datastores.cli.files import cat, ls, rm, stat
 from datastores.cli.signals import StopSignals
 from datastores.cli.stores import stores
 from datastores.cli.tables import head, query, schema, tables
+from datastores.errors import DatastoreWarning
 
 
 class _Program(click.Group):
@@ -86,6 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     as_json = "--json" in words
     color = False if os.environ.get("NO_COLOR") else None
     with StopSignals() as signals, warnings.catch_warnings():
+        warnings.simplefilter("always", DatastoreWarning)
         warnings.showwarning = lambda message, *_, **__: report_warning(
             message, as_json=as_json, color=color
         )

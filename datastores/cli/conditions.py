@@ -78,5 +78,5 @@ def _typed(text: str, field: pa.Field) -> Any:
         return from_text(pa.array([text]), type_, field.name)[0].as_py()
     except CONVERSION_ERRORS as error:
         raise ConfigurationError(
-            f"the filter on column {field.name!r} compares with {text!r}, which is not a {type_}"
+            f"the filter on column {field.name!r} compares with {text!r}, which is not of type {type_}"
         ) from error

@@ -42,9 +42,12 @@ def copy_shown(
     from datastores.transfer import copy
 
     with CopyDisplay(signals) as display:
-        report = copy(
-            source, target, **{**options, "on_plan": display.begin, "progress": display.advance}
-        )
+        shown: CopyOptions = {
+            **options,
+            "on_plan": display.begin,
+            "progress": display.advance,
+        }
+        report = copy(source, target, **shown)
     display.finish(report)
     return report
 
