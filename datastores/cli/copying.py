@@ -23,6 +23,7 @@ from datastores.cli.records import print_record
 from datastores.cli.signals import StopSignals
 from datastores.cli.tables import scan_of
 from datastores.datastore import Datastore, StorePath
+from datastores.drivers.base import FileDriver
 from datastores.errors import AlreadyExistsError, ConfigurationError
 from datastores.scan import Scan
 from datastores.values import WriteMode
@@ -30,6 +31,8 @@ from datastores.workspace import Workspace
 
 # What narrows or describes the source, which the schema that filters are read by depends on.
 _SOURCE_WORDS = ("source_format", "source_format_options")
+
+_MODES_FOR_EXISTING = (WriteMode.APPEND, WriteMode.REPLACE, WriteMode.UPSERT)
 
 _OPTIONS = (
     click.option(
@@ -186,7 +189,10 @@ def _modes_advised(target: Datastore) -> Iterator[None]:
     try:
         yield
     except AlreadyExistsError as error:
-        modes = [one for one in target.capabilities.write_modes if one is not WriteMode.CREATE]
-        words = [f"{one} --keys …" if one is WriteMode.UPSERT else str(one) for one in modes]
-        error.advice = f"Say --mode {' or '.join(words)}; nothing was changed"
+        modes = [one for one in _MODES_FOR_EXISTING if one in target.capabilities.write_modes]
+        words = ["upsert --keys …" if one is WriteMode.UPSERT else str(one) for one in modes]
+        if isinstance(target.driver, FileDriver):
+            words = ["replace", "append for a folder"]
+        *others, last = words
+        error.advice = f"Say --mode {', '.join(others)} or {last}; nothing was changed"
         raise

@@ -119,7 +119,9 @@ def _layout(sentences: list[str], indent: int) -> str:
     together = " ".join(sentences)
     if len(together) + indent <= WIDTH:
         return together
-    wrapped = [line for one in sentences for line in textwrap.wrap(one, WIDTH - indent)]
+    # Paths and URLs stay in one piece, so that they can be copied from the screen.
+    wrap = textwrap.TextWrapper(WIDTH - indent, break_on_hyphens=False, break_long_words=False)
+    wrapped = [line for one in sentences for line in wrap.wrap(one)]
     # A path or statement that is longer than this is left to the terminal to break.
     lines = wrapped if len(wrapped) <= MAX_LINES else sentences
     return f"\n{' ' * indent}".join(lines)

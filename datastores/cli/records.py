@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -66,7 +66,7 @@ def _text_rows(batch: pa.RecordBatch) -> Iterator[tuple[str, ...]]:
 def _print_columns(names: Sequence[str], rows: Iterator[tuple[str, ...]]) -> None:
     width = terminal_width()
     heads = tuple(visible(name) for name in names)
-    first = [row for row, _ in zip(rows, range(_ALIGNED_ROWS), strict=False)]
+    first = list(islice(rows, _ALIGNED_ROWS))
     if width is not None:
         first = [tuple(map(_cut, row)) for row in first]
         rows = (tuple(map(_cut, row)) for row in rows)

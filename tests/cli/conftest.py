@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -106,8 +107,8 @@ def table(folder: Path) -> str:
         {
             "id": pa.array(range(1000), pa.int64()),
             "region": pa.array([("north", "south", None)[i % 3] for i in range(1000)]),
-            "total": pa.array([None if i == 5 else i for i in range(1000)]).cast(
-                pa.decimal128(12, 2)
+            "total": pa.array(
+                [None if i == 5 else Decimal(i) for i in range(1000)], pa.decimal128(12, 2)
             ),
             "day": pa.array([i % 30 for i in range(1000)], pa.int32()).cast(pa.date32()),
             "raw": pa.array([bytes([i % 256, 0xFF]) for i in range(1000)]),
