@@ -95,7 +95,7 @@ def test_no_workspace_file(run: Run, folder: Path, monkeypatch: pytest.MonkeyPat
     found = run("stores")
     assert found.code == 3
     assert found.out == ""
-    assert found.err.startswith(" error: no workspace file; looked for ./datastores.yaml, ")
+    assert found.err.startswith(" error: no workspace file; looked for ./datastores.yaml,")
     assert "or set DATASTORES_FILE to a file or to 'embedded'." in " ".join(found.err.split())
     assert len(found.err.splitlines()) <= 3
 
