@@ -89,7 +89,7 @@ def read(store: FilesAsTables, path: str, splits: int = 1, **request: object) ->
     with store.plan_read(scan, splits) as plan:
         batches = []
         for split in plan.splits:
-            for batch in store.read(pickle.loads(pickle.dumps(split))):  # noqa: S301  # our own
+            for batch in store.read(pickle.loads(pickle.dumps(split))):  # our own
                 assert 0 < batch.num_rows <= 16
                 assert batch.schema.equals(plan.schema)
                 batches.append(batch)
@@ -467,7 +467,7 @@ def test_sessions_go_to_other_processes_or_say_no(store: FilesAsTables, files: F
         with pytest.raises(ConfigurationError, match="another process"):
             pickle.dumps(session)
         return
-    there = pickle.loads(pickle.dumps(session))  # noqa: S301  # our own
+    there = pickle.loads(pickle.dumps(session))  # our own
     receipt = there.write("0", ORDERS.to_reader())
     session.publish([receipt])
     session.discard()

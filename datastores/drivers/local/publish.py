@@ -63,8 +63,19 @@ def publish_folder(filesystem: LocalStoreFileSystem, change: FolderChange) -> No
 
 
 def _is_published(place: str, adds: dict[str, str]) -> bool:
-    """Tell whether this change was made before: the names of added files hold the job's id."""
-    return bool(adds) and all(os.path.lexists(os.path.join(place, inner)) for inner in adds)
+    """Tell whether this change was made before: every added file is in its place already.
+
+    A staged file is gone by then, or, where the publisher died before that, still the same file.
+    """
+    return bool(adds) and all(
+        _is_in_place(os.path.join(place, inner), adds[inner]) for inner in adds
+    )
+
+
+def _is_in_place(target: str, staged: str) -> bool:
+    if not os.path.lexists(staged):
+        return os.path.lexists(target)
+    return os.path.lexists(target) and os.path.samestat(os.lstat(staged), os.lstat(target))
 
 
 def _publish(place: str, build: str, adds: dict[str, str], cleared: tuple[str, ...]) -> None:
