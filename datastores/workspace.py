@@ -168,6 +168,11 @@ class Workspace(Mapping[str, Datastore]):
             )
         return self[self._default]
 
+    @property
+    def default_name(self) -> str | None:
+        """The name of the default datastore; None if the workspace names none."""
+        return self._default
+
     @override
     def __getitem__(self, name: str) -> Datastore:
         entry = self._find(name)
