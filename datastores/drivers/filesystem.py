@@ -94,7 +94,7 @@ class StoreFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has n
         self,
         path: str,
         maxdepth: int | None = None,
-        topdown: bool = True,  # noqa: FBT001, FBT002  # fsspec's signature
+        topdown: bool = True,
         on_error: Any = "omit",
         **kwargs: Any,
     ) -> Iterator[Any]:
@@ -148,7 +148,7 @@ class StoreFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has n
         self,
         path1: Any,
         path2: Any,
-        recursive: bool = False,  # noqa: FBT001, FBT002  # fsspec's signature
+        recursive: bool = False,
         maxdepth: int | None = None,
         **kwargs: Any,
     ) -> None:
@@ -157,7 +157,9 @@ class StoreFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has n
             super().mv(path1, path2, recursive=recursive, maxdepth=maxdepth)
             return
         source, target = self._strip_protocol(path1), self._strip_protocol(path2)
-        if not self.exists(source) and self.glob(source):
+        if not self.exists(source):
+            if not self.glob(source):
+                raise NotFoundError(f"{source!r} does not exist", target=source)
             super().mv(path1, path2, recursive=recursive)
             return
         if source != target and (path2.endswith("/") or self.isdir(target)):
@@ -170,7 +172,7 @@ class StoreFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has n
     def rm(
         self,
         path: Any,
-        recursive: bool = False,  # noqa: FBT001, FBT002  # fsspec's signature
+        recursive: bool = False,
         maxdepth: int | None = None,
     ) -> None:
         if maxdepth is not None:
@@ -231,11 +233,13 @@ class PendingFile(io.BufferedIOBase):
         autocommit: False leaves it to `commit` or `discard`, as fsspec's transactions do.
     """
 
-    def __init__(self, path: str, mode: str, sink: IO[bytes], *, start: int, autocommit: bool):
+    def __init__(
+        self, path: str, mode: str, sink: IO[bytes], *, start: int, autocommit: bool
+    ) -> None:
         self.path = path
         self.mode = mode
         self._sink = sink
-        self._position = start
+        self._start = start
         self._autocommit = autocommit
         self._failed = False
         self._settled = False
@@ -254,22 +258,32 @@ class PendingFile(io.BufferedIOBase):
         return True
 
     @override
+    def seekable(self) -> bool:
+        # Python writes a byte order mark only to files in which it can ask for the position.
+        return True
+
+    @override
     def tell(self) -> int:
-        return self._position
+        return self._start + self._sink.tell()
+
+    @override
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        if whence == os.SEEK_SET:
+            offset -= self._start
+            if offset < 0:
+                raise io.UnsupportedOperation("what a file held before it was opened stays")
+        return self._start + self._sink.seek(offset, whence)
 
     @override
     def write(self, data: Buffer, /) -> int:
         if self.closed or self._settled:
             raise ValueError(f"{self.path!r} is closed")
-        size = memoryview(data).nbytes
         try:
-            self._sink.write(data)
+            return self._sink.write(data)
         except BaseException:
             # Part of the data may be there: closing now must not make it a file.
             self._failed = True
             raise
-        self._position += size
-        return size
 
     def commit(self) -> None:
         """Make the file appear now; a second call does nothing."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import difflib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -9,6 +11,7 @@ from typing import IO, Any, ClassVar, Self
 
 import pyarrow as pa
 
+from datastores.errors import ConfigurationError, DataError, SchemaMismatchError
 from datastores.filters import Filters
 
 
@@ -29,9 +32,21 @@ class FilePart:
 class FormatWriter(ABC):
     """Writes batches of one schema to one open file."""
 
+    @property
+    def buffered_bytes(self) -> int:
+        """How much is held in memory until `flush` or `close`."""
+        return 0
+
+    def flush(self) -> None:  # noqa: B027  # formats that hold nothing back have nothing to do
+        """Write what is held in memory; the file goes on."""
+
     @abstractmethod
     def write(self, batch: pa.RecordBatch) -> None:
-        """Append a batch. The caller checked that its schema is the writer's."""
+        """Append a batch. The caller checked that its schema is the writer's.
+
+        Raises:
+            DataError: A value has no exact form here; the message names column and value.
+        """
 
     @abstractmethod
     def close(self) -> None:
@@ -46,7 +61,10 @@ class FormatWriter(ABC):
 
 
 class Format(ABC):
-    """One file format with its options, built strictly from a mapping of them."""
+    """One file format with its options, built strictly from a mapping of them.
+
+    Each format is a frozen dataclass whose fields are its options.
+    """
 
     name: ClassVar[str]
     """As `format=` takes it."""
@@ -56,14 +74,28 @@ class Format(ABC):
     """The bytes do not say the types, so a schema is kept beside them."""
 
     @classmethod
-    @abstractmethod
     def from_options(cls, options: Mapping[str, Any]) -> Self:
         """Build from `format_options`; an unknown one is an error that lists the known ones."""
+        known = [one.name for one in dataclasses.fields(cls)]  # type: ignore[arg-type]
+        for name in options:
+            if name not in known:
+                close = difflib.get_close_matches(str(name), known, n=1)
+                hint = f"Did you mean {close[0]!r}? " if close else ""
+                raise ConfigurationError(
+                    f"{cls.name} files have no option {name!r}",
+                    advice=f"{hint}Known options are {', '.join(known)}",
+                )
+        return cls(**options)
 
     @property
     @abstractmethod
     def description(self) -> str:
         """For plans: the name and every option in force, such as `Parquet (zstd)`."""
+
+    @property
+    def suffix(self) -> str:
+        """The ending of new files' names."""
+        return self.suffixes[0]
 
     @abstractmethod
     def schema(self, file: IO[bytes], sidecar: pa.Schema | None) -> pa.Schema:
@@ -86,18 +118,84 @@ class Format(ABC):
         """Stream one part in the file's order, holding about one batch.
 
         Args:
+            file: Open at any position; stays open.
             schema: What `schema` returned for the dataset; a file that differs is an error
                 naming the column.
-            columns: Which columns, in this order.
+            part: One of `parts`.
+            columns: Which columns, in this order; at least one.
+            batch_rows: Upper bound of rows in a batch; none is empty.
 
         Raises:
             DataError: Damaged, or ragged; the message names the row or offset.
+            SchemaMismatchError: The file differs from `schema`.
+        """
+
+    @abstractmethod
+    def check(self, schema: pa.Schema) -> None:
+        """Raise unless every column has an exact form here.
+
+        Raises:
+            SchemaMismatchError: A column's type has none; named.
         """
 
     @abstractmethod
     def writer(self, file: IO[bytes], schema: pa.Schema) -> FormatWriter:
-        """Begin a file.
+        """Begin a file; `schema` has passed `check`."""
 
-        Raises:
-            SchemaMismatchError: A column's type has no exact form here; named.
-        """
+
+def choose(format_name: str, option: str, value: object, choices: tuple[Any, ...]) -> None:
+    """Raise unless an option's value is one of the choices; the message lists them."""
+    if value not in choices:
+        raise ConfigurationError(
+            f"{format_name} option {option!r}: {value!r} is not a choice",
+            advice=f"The choices are {', '.join(map(repr, choices))}",
+        )
+
+
+def slices(batch: pa.RecordBatch, batch_rows: int) -> Iterator[pa.RecordBatch]:
+    """Cut a batch into ones of at most `batch_rows` rows; an empty one gives none."""
+    for start in range(0, batch.num_rows, batch_rows):
+        yield batch.slice(start, batch_rows)
+
+
+def check_same(found: pa.Schema, expected: pa.Schema) -> None:
+    """Raise unless a file has the dataset's columns, of the same types, in whatever order.
+
+    Raises:
+        SchemaMismatchError: Naming the first column that differs.
+    """
+    check_names(found.names, expected.names)
+    for field in expected:
+        other = found.field(field.name)
+        if other.type != field.type:
+            raise SchemaMismatchError(
+                f"column {field.name!r} is {other.type} here and {field.type} in the dataset",
+                advice="Read the files one by one, or write them again with one schema",
+            )
+
+
+def check_names(found: list[str], expected: list[str]) -> None:
+    """Raise unless both name the same columns, each once; the message names the first that differs."""
+    for name in found:
+        if found.count(name) > 1:
+            raise SchemaMismatchError(
+                f"two columns are named {name!r}", advice="Rename one of them in the file"
+            )
+        if name not in expected:
+            raise SchemaMismatchError(
+                f"column {name!r} is here and not in the dataset's schema",
+                advice=f"The schema has {', '.join(expected)}",
+            )
+    for name in expected:
+        if name not in found:
+            raise SchemaMismatchError(
+                f"column {name!r} of the dataset's schema is missing here",
+                advice=f"The columns here are {', '.join(found)}",
+            )
+
+
+def refuse_null(array: pa.Array, field: pa.Field, first_row: int) -> None:
+    """Raise if a column that holds no NULL by its schema has one."""
+    if not field.nullable and array.null_count:
+        row = first_row + array.is_null().index(pa.scalar(value=True)).as_py()
+        raise DataError(f"row {row}, column {field.name!r}: NULL in a column declared not null")

@@ -205,7 +205,7 @@ class FileDriverConformance(FilesystemConformance):
             driver.publish_folder(self.change(driver, "table", files, clear=("",)))
 
         def watch() -> None:
-            while not done.is_set():
+            while not done.wait(0.001):
                 found = driver.filesystem.find("table")
                 seen.append((len(found), {path.rpartition("-")[2] for path in found}))
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import gc
+import gzip
 import threading
+import zipfile
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from fsspec import AbstractFileSystem
+from fsspec.core import OpenFile
 from fsspec.tests.abstract import (
     AbstractCopyTests,
     AbstractFixtures,
@@ -119,6 +124,45 @@ class FilesystemConformance(
         assert fs.cat_file(path) == b"one two"
         assert fs.size(path) == 7
 
+    def test_an_exception_through_fsspec_open(self, fs: AbstractFileSystem, fs_path: str) -> None:
+        """`OpenFile.__exit__` closes the file as if nothing had happened."""
+        path = f"{fs_path}/file"
+        for mode in ("wb", "w"):
+            with pytest.raises(_Interruption), OpenFile(fs, path, mode=mode) as file:
+                file.write(b"half" if "b" in mode else "half")
+                raise _Interruption
+            assert not fs.exists(path)
+        with OpenFile(fs, path, mode="wb", compression="gzip") as file:
+            file.write(b"whole")
+        assert gzip.decompress(fs.cat_file(path)) == b"whole"
+
+    def test_a_file_written_while_an_error_is_handled(
+        self, fs: AbstractFileSystem, fs_path: str
+    ) -> None:
+        path = f"{fs_path}/file"
+        try:
+            fs.info(path)
+        except NotFoundError:
+            with fs.open(path, "wb") as file:
+                file.write(b"whole")
+        assert fs.cat_file(path) == b"whole"
+
+    def test_a_file_that_is_never_closed(self, fs: AbstractFileSystem, fs_path: str) -> None:
+        with pytest.warns(ResourceWarning, match="not closed"):
+            self._write_and_forget(fs, f"{fs_path}/file")
+        assert not fs.exists(f"{fs_path}/file")
+
+    def _write_and_forget(self, fs: AbstractFileSystem, path: str) -> None:
+        fs.open(path, "wb").write(b"half")
+        gc.collect()
+
+    def test_seeking_in_a_file_being_written(self, fs: AbstractFileSystem, fs_path: str) -> None:
+        path = f"{fs_path}/archive.zip"
+        with fs.open(path, "wb") as file, zipfile.ZipFile(file, "w") as archive:
+            archive.writestr("inner", b"content")
+        with fs.open(path, "rb") as file, zipfile.ZipFile(file) as archive:
+            assert archive.read("inner") == b"content"
+
     def test_text(self, fs: AbstractFileSystem, fs_path: str) -> None:
         path = f"{fs_path}/text"
         with fs.open(path, "w", encoding="utf-16", newline="\r\n") as file:
@@ -180,7 +224,7 @@ class FilesystemConformance(
     ) -> None:
         inner = f"{fs_path}/{path}"
         fs.pipe_file(f"{fs_path}/there", b"")
-        for call in (
+        calls: tuple[Callable[[], object], ...] = (
             lambda: fs.open(inner, "rb"),
             lambda: fs.open(inner, "wb"),
             lambda: fs.info(inner),
@@ -196,7 +240,8 @@ class FilesystemConformance(
             lambda: fs.cp_file(f"{fs_path}/there", inner),
             lambda: fs.mv(f"{fs_path}/there", inner),
             lambda: fs.touch(inner),
-        ):
+        )
+        for call in calls:
             with pytest.raises(PermissionDeniedError):
                 call()
         assert fs.find(fs_path) == [f"{fs_path}/there"]
@@ -256,7 +301,7 @@ class FilesystemConformance(
         fs.pipe_file(f"{fs_path}/file", b"")
         fs.makedirs(f"{fs_path}/folder")
         missing, file, folder = (f"{fs_path}/{one}" for one in ("missing", "file", "folder"))
-        for kind, call in (
+        calls: tuple[tuple[type[DatastoreError], Callable[[], object]], ...] = (
             (NotFoundError, lambda: fs.open(missing, "rb")),
             (NotFoundError, lambda: fs.cat_file(missing)),
             (NotFoundError, lambda: fs.info(missing)),
@@ -275,7 +320,8 @@ class FilesystemConformance(
             (AlreadyExistsError, lambda: fs.pipe_file(f"{file}/inner", b"")),
             (AlreadyExistsError, lambda: fs.makedirs(file, exist_ok=True)),
             (UnsupportedOperationError, lambda: fs.open(file, "r+b")),
-        ):
+        )
+        for kind, call in calls:
             with pytest.raises(kind) as caught:
                 call()
             assert len(str(caught.value).splitlines()) == 1

@@ -1,12 +1,34 @@
-from collections.abc import Iterator
+import os
+import pickle
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import settings
+from typing_extensions import override
 
-from datastores.drivers.base import FileDriver
+from datastores.drivers.base import FileDriver, FolderChange
+from datastores.drivers.local import system
 from datastores.drivers.local.config import LocalConfig
 from datastores.drivers.local.driver import LocalDriver
+from datastores.errors import (
+    ConfigurationError,
+    DriverError,
+    NotFoundError,
+    PermissionDeniedError,
+)
 from datastores.testing.files import FileDriverConformance
+from datastores.testing.stateful_files import FileMachine
+
+posix = pytest.mark.skipif(os.name != "posix", reason="symbolic links and limits of POSIX")
 
 
 @pytest.fixture
@@ -14,8 +36,393 @@ def root(tmp_path: Path) -> Path:
     return tmp_path / "store"
 
 
+@pytest.fixture
+def driver(root: Path) -> Iterator[LocalDriver]:
+    with LocalDriver(LocalConfig(path=str(root))) as driver:
+        yield driver
+
+
 class TestLocal(FileDriverConformance):
     @pytest.fixture
+    @override
     def driver(self, root: Path) -> Iterator[FileDriver]:
         with LocalDriver(LocalConfig(path=str(root))) as driver:
             yield driver
+            # Nothing of ours stays in the user's folder, not even an empty one.
+            assert not [path for path in root.rglob("_datastores/*") if path.is_file()]
+
+
+@pytest.fixture
+def _no_renameat2(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Take away the system call, as on an older kernel or another system."""
+    system._renameat2.cache_clear()
+    monkeypatch.setattr(sys, "platform", "other")
+    yield
+    system._renameat2.cache_clear()
+
+
+@pytest.mark.usefixtures("_no_renameat2")
+class TestLocalWithoutExchange(TestLocal):
+    @override
+    def test_readers_see_the_old_or_the_new(self, driver: FileDriver) -> None:
+        pytest.skip("where no two folders can be exchanged, the folder is absent for a moment")
+
+
+class LocalMachine(FileMachine):
+    @staticmethod
+    @override
+    def open_filesystem() -> tuple[Any, Callable[[], None]]:
+        root = tempfile.mkdtemp()
+        return LocalDriver(LocalConfig(path=root)).filesystem, lambda: shutil.rmtree(root)
+
+
+LocalMachine.TestCase.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)
+TestAnyOrder = LocalMachine.TestCase
+
+
+def stage(driver: LocalDriver, name: str, content: bytes = b"new") -> str:
+    path = f"_datastores/job/{name}"
+    driver.filesystem.pipe_file(path, content)
+    return path
+
+
+def test_the_folder_is_made_on_the_first_write(driver: LocalDriver, root: Path) -> None:
+    assert driver.filesystem.ls("") == []
+    assert driver.filesystem.find("") == []
+    assert not driver.filesystem.exists("file")
+    assert not root.exists()
+    driver.filesystem.pipe_file("file", b"1")
+    assert [path.name for path in root.iterdir()] == ["file"]
+
+
+def test_home_folder() -> None:
+    driver = LocalDriver(LocalConfig(path="~/somewhere"))
+    assert driver.filesystem.root == str(Path.home() / "somewhere")
+    assert driver.place == "~/somewhere"
+
+
+def test_staging_in_the_root_is_refused(root: Path) -> None:
+    with pytest.raises(ConfigurationError, match="staging_path"):
+        LocalDriver(LocalConfig(path=str(root), staging_path="/"))
+
+
+def test_filesystem_pickles(driver: LocalDriver) -> None:
+    driver.filesystem.pipe_file("file", b"1")
+    other = pickle.loads(pickle.dumps(driver.filesystem))  # noqa: S301
+    assert other.cat_file("file") == b"1"
+    assert other.staging == driver.filesystem.staging
+
+
+def test_transactions(driver: LocalDriver) -> None:
+    fs = driver.filesystem
+    with fs.transaction:
+        fs.pipe_file("a", b"1")
+        fs.pipe_file("b", b"2")
+        assert fs.find("") == ["_datastores"] or not fs.exists("a")
+    assert fs.cat(["a", "b"]) == {"a": b"1", "b": b"2"}
+
+
+@posix
+class TestLinks:
+    @pytest.fixture
+    def outside(self, tmp_path: Path) -> Path:
+        (tmp_path / "outside").mkdir()
+        (tmp_path / "outside" / "secret").write_bytes(b"secret")
+        return tmp_path / "outside"
+
+    @pytest.fixture
+    def linked(self, driver: LocalDriver, root: Path, outside: Path) -> LocalDriver:
+        driver.filesystem.pipe_file("folder/file", b"1")
+        (root / "folder" / "out").symlink_to(outside)
+        (root / "folder" / "leak").symlink_to(outside / "secret")
+        (root / "folder" / "relative").symlink_to("../../outside/secret")
+        return driver
+
+    @pytest.mark.parametrize(
+        "path", ["folder/out", "folder/out/secret", "folder/leak", "folder/relative"]
+    )
+    def test_out_of_the_root_is_refused(
+        self, linked: LocalDriver, outside: Path, path: str
+    ) -> None:
+        fs = linked.filesystem
+        calls: tuple[Callable[[], object], ...] = (
+            lambda: fs.open(path, "rb"),
+            lambda: fs.pipe_file(path, b"x"),
+            lambda: fs.pipe_file(f"{path}/new", b"x"),
+            lambda: fs.open(path, "ab").close(),
+            lambda: fs.info(path),
+            lambda: fs.exists(path),
+            lambda: fs.ls(path),
+            lambda: fs.find(path),
+            lambda: fs.glob(f"{path}/*"),
+            lambda: fs.rm(path, recursive=True),
+            lambda: fs.rm_file(path),
+            lambda: fs.mv(path, "stolen"),
+            lambda: fs.mv("folder/file", path),
+            lambda: fs.cp_file(path, "stolen"),
+            lambda: fs.cp_file("folder/file", path),
+            lambda: fs.makedirs(f"{path}/new"),
+            lambda: fs.rmdir(path),
+            lambda: fs.touch(path),
+            lambda: linked.publish_file(path, "stolen", replace=True),
+            lambda: linked.publish_folder(FolderChange(folder=path, add=(), clear=("",))),
+            lambda: linked.publish_folder(FolderChange(folder="t", add=((path, "stolen"),))),
+        )
+        for call in calls:
+            with pytest.raises(PermissionDeniedError):
+                call()
+        assert [one.read_bytes() for one in outside.iterdir()] == [b"secret"]
+        assert not fs.exists("stolen")
+        assert fs.find("t") == []
+
+    def test_listings_show_them_as_what_they_are(self, linked: LocalDriver, tmp_path: Path) -> None:
+        types = {one["name"]: one["type"] for one in linked.filesystem.ls("folder")}
+        assert types.pop("folder/file") == "file"
+        assert set(types.values()) == {"other"}
+        with pytest.raises(PermissionDeniedError):
+            linked.filesystem.get("folder", str(tmp_path / "copy"), recursive=True)
+
+    def test_deleting_the_folder_does_not_follow(
+        self, linked: LocalDriver, outside: Path, root: Path
+    ) -> None:
+        linked.filesystem.rm("folder", recursive=True)
+        assert not (root / "folder").exists()
+        assert (outside / "secret").read_bytes() == b"secret"
+
+    def test_emptying_the_root_does_not_follow(
+        self, driver: LocalDriver, outside: Path, root: Path
+    ) -> None:
+        driver.filesystem.pipe_file("file", b"1")
+        (root / "out").symlink_to(outside)
+        driver.filesystem.rm("", recursive=True)
+        assert list(root.iterdir()) == []
+        assert (outside / "secret").read_bytes() == b"secret"
+
+    def test_inside_the_root_is_fine(self, driver: LocalDriver, root: Path) -> None:
+        fs = driver.filesystem
+        fs.pipe_file("real/file", b"1")
+        (root / "link").symlink_to("real")
+        assert fs.cat_file("link/file") == b"1"
+        assert fs.ls("link", detail=False) == ["link/file"]
+        driver.publish_folder(FolderChange(folder="link", add=((stage(driver, "x"), "more"),)))
+        assert fs.find("real") == ["real/file", "real/more"]
+        assert (root / "link").is_symlink()
+        fs.rm("link", recursive=True)
+        assert fs.find("") == ["real/file", "real/more"]
+
+    def test_circle_and_dangling(self, driver: LocalDriver, root: Path) -> None:
+        driver.filesystem.pipe_file("file", b"1")
+        (root / "circle").symlink_to("circle")
+        (root / "dangling").symlink_to("gone")
+        with pytest.raises((PermissionDeniedError, NotFoundError)):
+            driver.filesystem.open("circle", "rb")
+        with pytest.raises(NotFoundError):
+            driver.filesystem.open("dangling", "rb")
+        assert driver.filesystem.ls("", detail=False) == ["circle", "dangling", "file"]
+
+    def test_a_root_that_is_a_link(self, tmp_path: Path, outside: Path) -> None:
+        (tmp_path / "alias").symlink_to(outside)
+        driver = LocalDriver(LocalConfig(path=str(tmp_path / "alias")))
+        assert driver.filesystem.find("") == ["secret"]
+
+
+@posix
+class TestNoRoom:
+    @pytest.fixture(autouse=True)
+    def small_files(self) -> Iterator[None]:
+        """Let no file of this process grow beyond 64 KiB: writing fails half way, as on a full disk."""
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, before[1]))
+        yield
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+
+    @pytest.mark.parametrize("mode", ["wb", "xb", "ab"])
+    def test_a_new_file_leaves_nothing(self, driver: LocalDriver, root: Path, mode: str) -> None:
+        with pytest.raises(DriverError, match="larger"), driver.filesystem.open("f", mode) as file:
+            file.write(bytes(1 << 17))
+        assert list(root.iterdir()) == []
+
+    def test_the_last_bytes_at_close(self, driver: LocalDriver, root: Path) -> None:
+        file = driver.filesystem.open("f", "wb")
+        file.write(bytes((1 << 16) - 100))
+        file.write(bytes(200))
+        with pytest.raises(DriverError, match="larger"):
+            file.close()
+        assert list(root.iterdir()) == []
+
+    def test_a_failed_write_is_not_committed_by_closing(
+        self, driver: LocalDriver, root: Path
+    ) -> None:
+        file = driver.filesystem.open("f", "wb")
+        with pytest.raises(DriverError):
+            file.write(bytes(1 << 17))
+        file.close()
+        assert list(root.iterdir()) == []
+
+    def test_an_old_file_stays(self, driver: LocalDriver, root: Path) -> None:
+        driver.filesystem.pipe_file("f", bytes(60_000))
+        with pytest.raises(DriverError):
+            driver.filesystem.pipe_file("f", bytes(1 << 17))
+        with pytest.raises(DriverError), driver.filesystem.open("f", "ab") as file:
+            file.write(bytes(20_000))
+        assert driver.filesystem.cat_file("f") == bytes(60_000)
+        assert [path.name for path in root.iterdir()] == ["f"]
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="mounts a small disk")
+def test_a_full_disk_while_publishing(root: Path) -> None:
+    root.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m,nr_inodes=40", "tmpfs", root], check=False
+    )
+    if mounted.returncode:
+        pytest.skip("may not mount here")
+    try:
+        driver = LocalDriver(LocalConfig(path=str(root)))
+        with pytest.raises(DriverError, match="disk is full"):
+            driver.filesystem.pipe_file("large", bytes(2 << 20))
+        assert list(root.iterdir()) == []
+        for number in range(6):
+            driver.filesystem.pipe_file(f"table/p={number}/old", b"old")
+        staged = stage(driver, "new")
+        # Each partition is a folder of its own, and there are no inodes left for a second set.
+        spare = 0
+        while True:
+            try:
+                driver.filesystem.pipe_file(f"filler/{spare}", b"")
+            except DriverError:
+                break
+            spare += 1
+        change = FolderChange(folder="table", add=((staged, "new"),))
+        with pytest.raises(DriverError, match="disk is full"):
+            driver.publish_folder(change)
+        assert len(driver.filesystem.find("table")) == 6
+        assert driver.filesystem.find("_datastores") == [staged]
+        driver.filesystem.rm("filler", recursive=True)
+        driver.publish_folder(change)
+        assert len(driver.filesystem.find("table")) == 7
+    finally:
+        subprocess.run(["umount", root], check=True)
+
+
+_PUBLISH = """
+import sys
+from datastores.drivers.base import FolderChange
+from datastores.drivers.local.config import LocalConfig
+from datastores.drivers.local.driver import LocalDriver
+
+root, job = sys.argv[1:]
+driver = LocalDriver(LocalConfig(path=root))
+names = [f"p={n}/{job}" for n in range(5)]
+for name in names:
+    driver.filesystem.pipe_file(f"_datastores/{job}/{name}", job.encode())
+add = tuple((f"_datastores/{job}/{name}", name) for name in names)
+clear = ("",) if job.startswith("replace") else ()
+print("ready", flush=True)
+sys.stdin.readline()
+driver.publish_folder(FolderChange(folder="table", add=add, clear=clear))
+"""
+
+
+def publisher(root: Path, job: str, *wrapper: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [*wrapper, sys.executable, "-c", _PUBLISH, str(root), job],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_processes_that_append_at_once_are_all_kept(driver: LocalDriver, root: Path) -> None:
+    driver.filesystem.pipe_file("table/old", b"0")
+    jobs = [publisher(root, f"append{number}") for number in range(4)]
+    for job in jobs:
+        assert job.stdout is not None
+        assert job.stdout.readline() == "ready\n"
+    for job in jobs:
+        assert job.stdin is not None
+        job.stdin.write("go\n")
+        job.stdin.flush()
+    for job in jobs:
+        _, errors = job.communicate(timeout=60)
+        assert job.returncode == 0, errors
+    expected = {"table/old", *(f"table/p={n}/append{k}" for n in range(5) for k in range(4))}
+    assert set(driver.filesystem.find("table")) == expected
+
+
+@pytest.mark.skipif(not shutil.which("strace"), reason="strace kills at an exact system call")
+@pytest.mark.parametrize(
+    ("call", "when"),
+    [("linkat", 1), ("linkat", 3), ("renameat2", 1), ("unlinkat", 1), ("rmdir", 1), ("unlink", 2)],
+)
+def test_killed_while_publishing(driver: LocalDriver, root: Path, call: str, when: int) -> None:
+    old = {f"table/p={n}/old": b"old" for n in range(5)}
+    driver.filesystem.pipe(old)
+    # Staged files are renamed into place too, so calls are counted from the prompt on.
+    job = publisher(root, "replace1")
+    assert job.stdout is not None
+    assert job.stdout.readline() == "ready\n"
+    inject = f"inject={call}:signal=KILL:when={when}"
+    tracer = subprocess.Popen(
+        ["strace", "-f", "-p", str(job.pid), "-e", f"trace={call}", "-e", inject],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert tracer.stderr is not None
+    if "attached" not in tracer.stderr.readline():
+        job.kill()
+        job.communicate()
+        tracer.communicate()
+        pytest.skip("may not trace here")
+    job.communicate("go\n", timeout=60)
+    tracer.communicate(timeout=60)
+    found = set(driver.filesystem.find("table"))
+    new = {f"table/p={n}/replace1" for n in range(5)}
+    assert found in (set(old), new)
+
+    again = publisher(root, "append2")
+    _, errors = again.communicate("go\n", timeout=60)
+    assert again.returncode == 0, errors
+    assert set(driver.filesystem.find("table")) == found | {
+        f"table/p={n}/append2" for n in range(5)
+    }
+    left = driver.filesystem.find("_datastores")
+    assert all(path.startswith("_datastores/replace1/") for path in left)
+
+
+def test_writes_beside_a_publish_are_kept(driver: LocalDriver) -> None:
+    fs = driver.filesystem
+    fs.pipe({f"table/old{n}": b"0" for n in range(50)})
+    written: list[str] = []
+    done = threading.Event()
+
+    def write() -> None:
+        while not done.is_set():
+            path = f"table/beside{len(written)}"
+            fs.pipe_file(path, b"1")
+            written.append(path)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for number in range(20):
+            staged = stage(driver, f"new{number}")
+            driver.publish_folder(FolderChange(folder="table", add=((staged, f"new{number}"),)))
+    finally:
+        done.set()
+        writer.join()
+    assert len(written) > 20
+    assert set(written) <= set(fs.find("table"))
+
+
+@posix
+def test_permissions_stay(driver: LocalDriver, root: Path) -> None:
+    driver.filesystem.pipe_file("table/p=1/old", b"0")
+    (root / "table").chmod(0o750)
+    (root / "table" / "p=1").chmod(0o700)
+    driver.publish_folder(FolderChange(folder="table", add=((stage(driver, "n"), "new"),)))
+    assert (root / "table").stat().st_mode & 0o777 == 0o750
+    assert (root / "table" / "p=1").stat().st_mode & 0o777 == 0o700

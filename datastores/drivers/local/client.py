@@ -93,10 +93,24 @@ class LocalStoreFileSystem(StoreFileSystem):
     def _undisturbed(self, path: str, read: Callable[[], _T]) -> _T:
         """Return what `read` says of a folder that no other folder replaced in the meantime."""
         while True:
-            before = self._identity(path)
-            found = read()
-            if self._identity(path) == before:
-                return found
+            with self._identified(path) as before:
+                found = read()
+                if self._identity(path) == before:
+                    return found
+
+    @contextmanager
+    def _identified(self, path: str) -> Iterator[tuple[int, int] | None]:
+        """Tell a folder's identity, and hold it open: an inode that is gone is soon used again."""
+        try:
+            folder = os.open(self.locate(path), os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
+        except OSError:
+            yield self._identity(path)
+            return
+        try:
+            status = os.fstat(folder)
+            yield status.st_dev, status.st_ino
+        finally:
+            os.close(folder)
 
     def _identity(self, path: str) -> tuple[int, int] | None:
         try:
@@ -118,10 +132,13 @@ class LocalStoreFileSystem(StoreFileSystem):
             if entry.is_symlink():
                 self.locate(name)
             return _describe(name, entry.stat())
-        except (FileNotFoundError, PermissionDeniedError):
-            if not entry.is_symlink():
+        except OSError as error:
+            # A link that leads out, in a circle or to nothing is shown, and refused when used.
+            if entry.is_symlink():
+                return {"name": name, "size": 0, "type": "other"}
+            if isinstance(error, FileNotFoundError):
                 return None
-            return {"name": name, "size": 0, "type": "other", "islink": True}
+            raise
 
     @override
     def _open(self, path: str, mode: str = "rb", *, autocommit: bool = True, **kwargs: Any) -> Any:
@@ -246,12 +263,12 @@ class _RawFile(io.FileIO):
     @override
     def readinto(self, buffer: Buffer, /) -> int:
         with translated("read", self._path):
-            return super().readinto(buffer)  # type: ignore[return-value]  # None: non-blocking only
+            return super().readinto(buffer)
 
     @override
     def readall(self) -> bytes:
         with translated("read", self._path):
-            return super().readall()  # type: ignore[return-value]  # None: non-blocking only
+            return super().readall()
 
 
 class _LocalPendingFile(PendingFile):

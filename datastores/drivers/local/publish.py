@@ -71,15 +71,7 @@ def _publish(place: str, build: str, adds: dict[str, str], cleared: tuple[str, .
     try:
         os.mkdir(build)
         marks = _carry_over(place, build, cleared)
-        for inner, staged in adds.items():
-            target = os.path.join(build, inner)
-            if os.path.lexists(staged):
-                os.makedirs(os.path.dirname(target), exist_ok=True)
-                with suppress(FileNotFoundError):
-                    os.unlink(target)
-                _link(staged, target)
-            elif not os.path.lexists(target):
-                raise NotFoundError(f"the staged file for {inner!r} is gone", driver="local")
+        _add(build, adds)
         old = _swap(place, build)
     except BaseException:
         shutil.rmtree(build, ignore_errors=True)
@@ -87,6 +79,18 @@ def _publish(place: str, build: str, adds: dict[str, str], cleared: tuple[str, .
     if old is not None:
         _carry_late(old, place, marks, cleared)
         shutil.rmtree(old, ignore_errors=True)
+
+
+def _add(build: str, adds: dict[str, str]) -> None:
+    for inner, staged in adds.items():
+        target = os.path.join(build, inner)
+        if os.path.lexists(staged):
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            with suppress(FileNotFoundError):
+                os.unlink(target)
+            _link(staged, target)
+        elif not os.path.lexists(target):
+            raise NotFoundError(f"the staged file for {inner!r} is gone", driver="local")
 
 
 def _carry_over(old: str, new: str, cleared: tuple[str, ...]) -> dict[str, _Mark]:

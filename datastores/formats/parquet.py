@@ -1,0 +1,338 @@
+"""Parquet: typed, compressed, divided by row groups."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import IO, Any, ClassVar
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+from typing_extensions import override
+
+from datastores.errors import ConfigurationError, DataError, SchemaMismatchError
+from datastores.filters import Filters, to_expression
+from datastores.formats.base import FilePart, Format, FormatWriter, check_same, choose, slices
+from datastores.formats.text_values import (
+    CONVERSION_ERRORS,
+    encode_dictionary,
+    first_failure,
+    is_text,
+    shown,
+)
+
+_COMPRESSIONS = ("zstd", "snappy", "gzip", "brotli", "lz4", "none")
+_ARROW_SCHEMA = b"ARROW:schema"
+# Bounds on what a hostile footer can make the parser allocate.
+_MAX_FOOTER_TEXT_BYTES = 64 << 20
+_MAX_FOOTER_LIST_LENGTH = 1_000_000
+# Column chunks are read through a buffer of this size, instead of whole.
+_READ_BUFFER_BYTES = 1 << 20
+# A row group ends at this much Arrow data, however few rows that is.
+_ROW_GROUP_BYTES = 64 << 20
+_READ_ERRORS = (pa.ArrowException, OSError, ValueError, OverflowError)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParquetFormat(Format):
+    """Parquet files. Intervals, decimals of negative scale and empty structs have no form in it."""
+
+    name: ClassVar[str] = "parquet"
+    suffixes: ClassVar[tuple[str, ...]] = (".parquet", ".parq", ".pq")
+
+    compression: str = "zstd"
+    row_group_rows: int = 262_144
+    """Upper bound of rows in a row group; one ends at 64 MiB of Arrow data too."""
+
+    def __post_init__(self) -> None:
+        choose(self.name, "compression", self.compression, _COMPRESSIONS)
+        if type(self.row_group_rows) is not int or self.row_group_rows < 1:
+            raise ConfigurationError("parquet option 'row_group_rows' is a number of rows from 1")
+
+    @property
+    @override
+    def description(self) -> str:
+        return f"Parquet ({self.compression})"
+
+    @override
+    def schema(self, file: IO[bytes], sidecar: pa.Schema | None) -> pa.Schema:
+        return _exact_schema(_opened(file))
+
+    @override
+    def parts(self, file: IO[bytes], filters: Filters, target_bytes: int) -> list[FilePart]:
+        opened = _opened(file)
+        parts: list[FilePart] = []
+        for index in _passing_row_groups(opened, file, filters):
+            group = opened.metadata.row_group(index)
+            size, last = group.total_byte_size, parts[-1] if parts else None
+            if (
+                last is not None
+                and last.first + (last.count or 0) == index
+                and (last.bytes or 0) + size <= target_bytes
+            ):
+                parts[-1] = _part(last.first, index, (last.rows or 0) + group.num_rows, last, size)
+            elif group.num_rows:
+                parts.append(_part(index, index, group.num_rows, None, size))
+        return parts
+
+    @override
+    def read(
+        self,
+        file: IO[bytes],
+        schema: pa.Schema,
+        part: FilePart,
+        *,
+        columns: tuple[str, ...],
+        batch_rows: int,
+    ) -> Iterator[pa.RecordBatch]:
+        opened = _opened(file)
+        check_same(_exact_schema(opened), schema)
+        last = opened.num_row_groups if part.count is None else part.first + part.count
+        wanted = pa.schema([schema.field(name) for name in columns])
+        try:
+            batches = opened.iter_batches(
+                batch_size=batch_rows,
+                row_groups=list(range(part.first, last)),
+                columns=list(columns),
+            )
+            for batch in batches:
+                arrays = [_restore(batch.column(one.name), one.type) for one in wanted]
+                yield from slices(pa.RecordBatch.from_arrays(arrays, schema=wanted), batch_rows)
+        except _READ_ERRORS as error:
+            raise DataError(
+                f"damaged Parquet data in {part.label}: {_first_line(error)}"
+            ) from error
+
+    @override
+    def check(self, schema: pa.Schema) -> None:
+        # Tried on an empty file, since the rules are Parquet's and the library's, not ours.
+        for field in schema:
+            alone = pa.schema([field])
+            file = io.BytesIO()
+            try:
+                with self.writer(file, alone):
+                    pass
+                opened = _opened(file)
+                physical = opened.schema_arrow.field(0).type
+                exact = _exact_schema(opened).field(0).type == field.type
+                _restore(pa.array([], physical), field.type)
+            except (pa.ArrowException, OSError) as error:
+                raise _no_form(field) from error
+            if not exact:
+                raise _no_form(field)
+
+    @override
+    def writer(self, file: IO[bytes], schema: pa.Schema) -> FormatWriter:
+        return _ParquetWriter(file, schema, self)
+
+
+class _ParquetWriter(FormatWriter):
+    """Gathers batches to whole row groups, since readers are fast only on large ones."""
+
+    def __init__(self, file: IO[bytes], schema: pa.Schema, options: ParquetFormat) -> None:
+        self._schema = schema
+        self._group_rows = options.row_group_rows
+        self._batches: list[pa.RecordBatch] = []
+        self._rows = 0
+        self._bytes = 0
+        self._writer = pq.ParquetWriter(
+            file, schema, compression=options.compression, write_page_checksum=True
+        )
+
+    @property
+    @override
+    def buffered_bytes(self) -> int:
+        return self._bytes
+
+    @override
+    def write(self, batch: pa.RecordBatch) -> None:
+        start = 0
+        while start < batch.num_rows:
+            piece = batch.slice(start, self._group_rows - self._rows)
+            start += piece.num_rows
+            self._batches.append(piece)
+            self._rows += piece.num_rows
+            self._bytes += piece.nbytes
+            if self._rows >= self._group_rows or self._bytes >= _ROW_GROUP_BYTES:
+                self.flush()
+
+    @override
+    def flush(self) -> None:
+        if not self._batches:
+            return
+        table = pa.Table.from_batches(self._batches, self._schema)
+        self._batches, self._rows, self._bytes = [], 0, 0
+        try:
+            self._writer.write_table(table, row_group_size=self._group_rows)
+        except pa.ArrowInvalid as error:
+            raise _unfit(table, error) from error
+
+    @override
+    def close(self) -> None:
+        self.flush()
+        self._writer.close()
+
+
+def _opened(file: IO[bytes]) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(
+            file,
+            pre_buffer=False,
+            buffer_size=_READ_BUFFER_BYTES,
+            thrift_string_size_limit=_MAX_FOOTER_TEXT_BYTES,
+            thrift_container_size_limit=_MAX_FOOTER_LIST_LENGTH,
+            page_checksum_verification=True,
+        )
+    except _READ_ERRORS as error:
+        raise DataError(
+            f"not a whole Parquet file: {_first_line(error)}",
+            advice="It may be damaged, cut short or of another format",
+        ) from error
+
+
+def _part(first: int, last: int, rows: int, before: FilePart | None, size: int) -> FilePart:
+    words = f"row group {first}" if first == last else f"row groups {first} to {last}"
+    total = size + ((before.bytes or 0) if before else 0)
+    return FilePart(label=words, first=first, count=last - first + 1, rows=rows, bytes=total)
+
+
+def _passing_row_groups(opened: pq.ParquetFile, file: IO[bytes], filters: Filters) -> list[int]:
+    """Return the row groups whose statistics do not rule out every row."""
+    names = set(opened.schema_arrow.names)
+    # A group of conditions that also reads other columns (of the folder's name) rules out nothing.
+    expression = to_expression(
+        tuple(tuple(one for one in group if one.column in names) for group in filters)
+        if all(any(one.column in names for one in group) for group in filters)
+        else ()
+    )
+    everything = list(range(opened.num_row_groups))
+    if expression is None:
+        return everything
+    fragment = ds.ParquetFileFormat().make_fragment(pa.PythonFile(_Unclosed(file), "r"))
+    try:
+        passing = fragment.subset(filter=expression, schema=opened.schema_arrow)
+    except (pa.ArrowException, TypeError):
+        # A comparison the statistics cannot answer; the rows will be asked.
+        return everything
+    return [group.id for group in passing.row_groups]
+
+
+class _Unclosed:
+    """A view of an open file that Arrow may close without closing the file."""
+
+    closed = False
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.read = file.read
+        self.seek = file.seek
+        self.tell = file.tell
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def writable(self) -> bool:
+        return False
+
+    def flush(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def _exact_schema(opened: pq.ParquetFile) -> pa.Schema:
+    """Return the schema as it was written, where Parquet's own types are coarser."""
+    found = opened.schema_arrow
+    metadata = {k: v for k, v in (found.metadata or {}).items() if k != _ARROW_SCHEMA}
+    written = _written_schema(opened)
+    fields = []
+    for position, field in enumerate(found):
+        original = written.field(position) if written is not None else field
+        restored = original.name == field.name and _stored(original.type) == field.type
+        kept = field.with_type(original.type) if restored else field
+        notes = {
+            k: v for k, v in (field.metadata or {}).items() if not k.startswith(b"PARQUET:")
+        } or None
+        fields.append(kept.with_metadata(notes))
+    return pa.schema(fields, metadata or None)
+
+
+def _written_schema(opened: pq.ParquetFile) -> pa.Schema | None:
+    note = (opened.metadata.metadata or {}).get(_ARROW_SCHEMA)
+    if note is None:
+        return None
+    try:
+        schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(note)))
+    except (pa.ArrowException, OSError, binascii.Error):
+        return None  # another writer's note; Parquet's own types hold
+    return schema if len(schema) == len(opened.schema_arrow) else None
+
+
+def _stored(type_: pa.DataType) -> pa.DataType:
+    """Return the type in which Parquet gives back one that it has no room for."""
+    if pa.types.is_timestamp(type_) and type_.unit == "s":
+        return pa.timestamp("ms", type_.tz)
+    if pa.types.is_time32(type_):
+        return pa.time32("ms")
+    if pa.types.is_date64(type_):
+        return pa.date32()
+    if pa.types.is_dictionary(type_) and not is_text(type_.value_type):
+        return _stored(type_.value_type)
+    if pa.types.is_struct(type_):
+        return pa.struct([field.with_type(_stored(field.type)) for field in type_])
+    if pa.types.is_map(type_):
+        item = type_.item_field.with_type(_stored(type_.item_type))
+        return pa.map_(type_.key_field.with_type(_stored(type_.key_type)), item)
+    if pa.types.is_fixed_size_list(type_):
+        return pa.list_(type_.value_field.with_type(_stored(type_.value_type)), type_.list_size)
+    if pa.types.is_list(type_):
+        return pa.list_(type_.value_field.with_type(_stored(type_.value_type)))
+    if pa.types.is_large_list(type_):
+        return pa.large_list(type_.value_field.with_type(_stored(type_.value_type)))
+    return type_
+
+
+def _restore(array: pa.Array, type_: pa.DataType) -> pa.Array:
+    if array.type == type_:
+        return array
+    if pa.types.is_dictionary(type_) and not pa.types.is_dictionary(array.type):
+        return encode_dictionary(_restore(array, type_.value_type), type_)
+    return array.cast(type_)
+
+
+def _unfit(table: pa.Table, error: Exception) -> DataError:
+    """Return the error that names the column, and the value, which Parquet could not take."""
+    for field in table.schema:
+        column = table[field.name].combine_chunks()
+        convert = partial(pc.cast, target_type=_stored(field.type))
+        try:
+            convert(column)
+        except CONVERSION_ERRORS:
+            at = first_failure(column, convert)
+            value: Any = column[at].cast(pa.int64()) if not field.type.num_fields else column[at]
+            return DataError(
+                f"column {field.name!r}: the {field.type} value {shown(value.as_py())} "
+                "has no form in Parquet",
+                advice="Write Arrow files, which hold it",
+            )
+    return DataError(f"a value has no form in Parquet: {_first_line(error)}")
+
+
+def _no_form(field: pa.Field) -> SchemaMismatchError:
+    return SchemaMismatchError(
+        f"column {field.name!r}: Parquet holds no {field.type}",
+        advice="Write Arrow files, or convert the column first",
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
