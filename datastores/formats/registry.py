@@ -32,6 +32,14 @@ def format_of_path(path: str) -> str | None:
     return found[0]
 
 
+def known_ending(path: str) -> str:
+    """Return the end of a name that says its format and packing, such as `.csv.gz`, or nothing."""
+    if format_of_path(path) is None:
+        return ""
+    suffix, packed = _endings(path)
+    return suffix + SUFFIXES.get(packed, "")
+
+
 def open_format(name: str | None, path: str, options: Mapping[str, Any]) -> Format:
     """Return a format with its options.
 

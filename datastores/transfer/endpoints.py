@@ -12,7 +12,7 @@ from datastores.datastore import Datastore, StorePath
 from datastores.drivers.base import FileDriver, ScanRequest, TableDriver
 from datastores.errors import ConfigurationError, UnknownSchemeError
 from datastores.filters import Filters, parse_filters
-from datastores.formats.registry import split_suffix
+from datastores.formats.registry import known_ending
 from datastores.location import SCHEME, Location, refuse_secrets
 from datastores.scan import Scan
 from datastores.transfer.options import CopyOptions
@@ -89,7 +89,9 @@ def row_source(end: StorePath | Scan, options: CopyOptions) -> RowSource:
 def table_at(end: StorePath) -> TableName:
     """Return the table at a path; at a store of tables a file suffix is its file face's."""
     driver = end.store.driver
-    path = end.path if isinstance(driver, FileDriver) else split_suffix(end.path)[0]
+    path = end.path
+    if not isinstance(driver, FileDriver):
+        path = path[: len(path) - len(known_ending(path))]
     if not path:
         raise ConfigurationError(
             f"{end} names no table",

@@ -28,7 +28,7 @@ from datastores.errors import (
     UnsupportedOperationError,
     located,
 )
-from datastores.formats.registry import split_suffix
+from datastores.formats.registry import known_ending
 from datastores.scan import Scan
 from datastores.transfer.endpoints import place
 from datastores.transfer.meter import Meter
@@ -63,12 +63,10 @@ def copies_bytes(source: StorePath | Scan, target: StorePath, options: CopyOptio
         return False
     if not all(isinstance(end.store.driver, FileDriver) for end in (source, target)):
         return False
-    source_suffix = split_suffix(source.path.rstrip("/"))[1]
-    target_suffix = split_suffix(target.path.rstrip("/"))[1]
-    if source_suffix == target_suffix or not target_suffix:
-        return True
-    # A folder of parts, or a glob, becomes one file only as rows.
-    return not source_suffix and not target_suffix
+    if _GLOB.search(source.path):
+        return not known_ending(target.path)
+    # A folder of parts becomes one file, and a file becomes another format, only as rows.
+    return known_ending(target.path) in {known_ending(source.path), ""}
 
 
 class FileJob(Job):
