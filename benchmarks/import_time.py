@@ -17,7 +17,7 @@ STATEMENTS = {
     "bare interpreter": "pass",
     "import datastores": "import datastores",
     "from datastores import Workspace": "from datastores import Workspace",
-    "datastores --help": "from datastores.cli import main; main(['--help'], standalone_mode=False)",
+    "datastores --help": "from datastores.cli import main; main(['--help'])",
 }
 
 
