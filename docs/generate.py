@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.metadata
 import inspect
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from datastores.errors import DatastoreError
 from datastores.values import WriteMode
 
 DOCS = Path(__file__).parent
+_EXTRA = re.compile(r"extra == ['\"](.+?)['\"]")
 _NOTE = "<!-- Written by docs/generate.py; change the code, then run: nox -s docs -->"
 
 
@@ -23,6 +25,8 @@ def drivers() -> str:
     """Return the page of what each driver takes and can do."""
     installed = {one.name for one in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP)}
     types = [name for name in driver_types() if name not in installed]
+    needs = importlib.metadata.requires("datastores") or []
+    extras = {match[1] for one in needs if (match := _EXTRA.search(one))}
     rows = []
     for name in types:
         driver = driver_class(name)
@@ -51,16 +55,16 @@ def drivers() -> str:
         "",
         *_table(heads, rows),
         "",
-        "# Settings",
+        "## Settings",
         "",
-        "As they stand in a workspace file, below `type`. A driver that needs a package of its own",
-        "names the extra that brings it.",
+        "As they stand in a workspace file, below `type`.",
     ]
     for name in types:
         config = driver_class(name).config_type
-        lines += ["", f"## {name}", "", f"{inspect.getdoc(config)}", ""]
+        lines += ["", f"### {name}", "", f"{inspect.getdoc(config)}", ""]
         lines += _table(["setting", "default"], _settings(config))
-        lines += ["", f"    pip install 'datastores[{name}]'"]
+        if name in extras:
+            lines += ["", f"Install it with `pip install 'datastores[{name}]'`."]
     return "\n".join(lines) + "\n"
 
 
@@ -106,8 +110,9 @@ def _error_classes() -> list[type[DatastoreError]]:
 
 def _builtin_bases(kind: type[DatastoreError]) -> list[type]:
     plain = [one for one in kind.__mro__ if one.__module__ == "builtins"]
-    # What a base of a base is called interests nobody: OSError below FileNotFoundError.
-    return [one for one in plain if one not in DatastoreError.__mro__ and one in kind.__bases__]
+    own = [one for one in plain if one not in DatastoreError.__mro__]
+    # OSError below FileNotFoundError goes without saying.
+    return [one for one in own if not any(issubclass(two, one) for two in own if two is not one)]
 
 
 def _yes(answer: bool) -> str:  # noqa: FBT001  # a cell

@@ -103,14 +103,14 @@ def test_reads_and_writes_files_and_tables(installed: Path, folder: Path) -> Non
                 shelf.read("notes/a.txt").decode(),
                 shelf.scan("orders/", columns=["id"], filters=[("day", "=", "mon")]).count(),
                 report.rows,
-                [str(one) for one in shelf.tables()],
+                [one.name for one in shelf.tables()],
             ]))
         """,
     )
     found, text, mondays, copied, tables = printed(result)
     assert found == ["copy.parquet", "notes", "orders"]
     assert (text, mondays, copied) == ("one", 2, 3)
-    assert tables == ["copy%2Eparquet", "orders"]
+    assert tables == ["copy.parquet", "orders/"]
 
 
 def test_two_credentials_are_refused_before_the_driver_opens(installed: Path, folder: Path) -> None:
