@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -103,6 +104,7 @@ class Datastore:
         self.description = description
         self._origin = origin
         self._driver: Driver | None = None
+        self._opening = threading.Lock()
 
     # What it is
 
@@ -120,8 +122,10 @@ class Datastore:
     def driver(self) -> Driver:
         """The driver, built on first use."""
         if self._driver is None:
-            with self._located("open"):
-                self._driver = driver_class(self.type)(self.config)
+            # Two drivers of one memory store would be two stores.
+            with self._opening, self._located("open"):
+                if self._driver is None:
+                    self._driver = driver_class(self.type)(self.config)
         return self._driver
 
     @property

@@ -51,15 +51,20 @@ def parse_filters(filters: Sequence[Any] | None) -> Filters:
     if not filters:
         return ()
     groups = [filters] if isinstance(filters[0], tuple | Condition) else filters
+    if not all(groups):
+        raise ConfigurationError(
+            "a group of filters is empty", advice="Leave it out; no filters mean every row"
+        )
     return tuple(tuple(_parse_condition(one) for one in group) for group in groups)
 
 
 def _parse_condition(one: Any) -> Condition:
-    if isinstance(one, Condition):
-        return one
+    value: Any
     match one:
+        case Condition(column, operator, value):
+            pass
         case (str(column), str(operator), *rest) if len(rest) <= 1:
-            value: Any = rest[0] if rest else None
+            value = rest[0] if rest else None
         case _:
             raise ConfigurationError(
                 f"{one!r} is not a filter", advice="Write (column, operator, value)"
@@ -70,7 +75,7 @@ def _parse_condition(one: Any) -> Condition:
             f"no filter operator {operator!r}", advice=f"Known are {', '.join(OPERATORS)}"
         )
     if operator in {"in", "not in"}:
-        if isinstance(value, str) or not isinstance(value, Iterable):
+        if isinstance(value, str | bytes) or not isinstance(value, Iterable):
             raise ConfigurationError(f"filter on {column!r}: {operator!r} takes a list of values")
         value = tuple(value)
     unary = operator.endswith("null")

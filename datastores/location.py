@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, unquote_to_bytes
 
 from typing_extensions import override
 
@@ -20,13 +20,18 @@ _AZURE_ML_LONG = re.compile(
     r"workspaces/([^/]+)/datastores/([^/]+)(?:/paths/(.*))?/?",
     re.IGNORECASE,
 )
-# Words that carry a secret in a query string: SAS, tokens, passwords and keys.
+# Words that carry a secret in a query string or a connection string: SAS, tokens, passwords, keys.
 _SECRET_PARAMETER = re.compile(
-    r"[?&;](sig|se|sv|sas_token|token|access_token|password|pwd|secret|client_secret|account_key|key)=",
+    r"(?:^|[?&;#])\s*(sig|se|sv|sas_?token|token|access_?token|password|passwd|pwd|secret|client_?secret|"
+    r"account_?key|shared_?access_?key|shared_?access_?signature|api_?key|key)\s*=",
     re.IGNORECASE,
 )
-# Kept readable in printed URLs: what RFC 3986 allows in a path, and glob characters.
-_SAFE_IN_PATH = "/!$&'()*+,;=:@-._~[]"
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*")
+# A text without a scheme is repeated only if it can be no user:password@host or key=value.
+_HARMLESS = re.compile(r"[\w./ \-]*")
+# Kept readable in printed URLs: what RFC 3986 allows in a path, and glob characters; without `&`
+# and `;`, since a file named `a&key=1` would read back as a URL with a key in it.
+_SAFE_IN_PATH = "/!$'()*+,=:@-._~[]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +64,10 @@ class Location:
         """
         refuse_secrets(url)
         scheme, separator, rest = url.partition("://")
-        if not separator:
-            raise UnknownSchemeError(f"{url!r} is not a URL", advice=f"Write {SCHEME}://NAME/PATH")
+        if not separator or not _SCHEME.fullmatch(scheme):
+            shown = repr(url) if _HARMLESS.fullmatch(url) else "this text"
+            raise UnknownSchemeError(f"{shown} is not a URL", advice=f"Write {SCHEME}://NAME/PATH")
+        _refuse_undecodable(url)
         if scheme.lower() == "azureml":
             return _parse_azure_ml(url)
         if scheme.lower() != SCHEME:
@@ -77,6 +84,16 @@ class Location:
 
     def __truediv__(self, path: str) -> Location:
         return Location(self.store, join_path(self.path, path), self.azure_ml)
+
+
+def _refuse_undecodable(url: str) -> None:
+    try:
+        unquote_to_bytes(url).decode()
+    except UnicodeError:
+        raise ConfigurationError(
+            "a URL with percent-encoded bytes that are not UTF-8 is refused",
+            advice="Percent-encode the UTF-8 form of the name",
+        ) from None
 
 
 def check_name(name: str) -> str:
@@ -116,11 +133,13 @@ def join_path(folder: str, path: str) -> str:
 
 def refuse_secrets(url: str) -> None:
     """Raise if a URL carries a user, password, key or signature; the message does not repeat it."""
-    scheme, separator, rest = url.partition("://")
+    _, separator, rest = url.partition("://")
     authority = rest.partition("/")[0] if separator else ""
-    if "@" in authority:
+    _, colon, port = authority.rpartition(":")
+    # A password with a slash in it ends the authority before the '@'.
+    if "@" in authority or (colon and not port.isdecimal()):
         raise ConfigurationError(
-            f"a {scheme}:// URL with credentials before '@' is refused",
+            "a URL with credentials before '@' is refused",
             advice="Name a datastore in the workspace file, whose secret is a reference",
         )
     if _SECRET_PARAMETER.search(url):

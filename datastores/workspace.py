@@ -85,16 +85,8 @@ class Workspace(Mapping[str, Datastore]):
             NotFoundError: There is none; the message lists where it was looked for.
             ConfigurationError: The file is wrong; the message names the store and the key.
         """
-        looked = [os.fspath(path)] if path is not None else _candidates()
-        for place in looked:
-            if place == EMBEDDED:
-                return cls.embedded()
-            if Path(place).is_file():
-                return cls._read(Path(place))
-        raise NotFoundError(
-            f"no workspace file; looked for {', '.join(looked)}",
-            advice=f"Write {FILE_NAME}, or set {VARIABLE} to a file or to '{EMBEDDED}'",
-        )
+        place = find_workspace(path)
+        return cls.embedded() if place == EMBEDDED else cls._read(Path(place))
 
     @classmethod
     def embedded(cls) -> Self:
@@ -182,12 +174,14 @@ class Workspace(Mapping[str, Datastore]):
         if name not in self._stores:
             folder = Path(self.source).parent if self.source not in {None, EMBEDDED} else Path.cwd()
             origin = None if self.source is None else (open_datastore, (self.source, name))
-            self._stores[name] = Datastore.from_config(
+            store = Datastore.from_config(
                 entry.config.relative_to(folder),
                 name=name,
                 origin=origin,
                 description=entry.description,
             )
+            # Of two threads that come here at once both get the same store.
+            self._stores.setdefault(name, store)
         return self._stores[name]
 
     @override
@@ -281,6 +275,22 @@ _COLUMNS = ("name", "", "type", "description")
 def open_datastore(source: str, name: str) -> Datastore:
     """Return a named datastore of a workspace file: how a pickled one comes back."""
     return Workspace.load(source)[name]
+
+
+def find_workspace(path: str | os.PathLike[str] | None = None) -> str:
+    """Return the path of the file that `Workspace.load` reads, or `embedded`.
+
+    Raises:
+        NotFoundError: There is none; the message lists where it was looked for.
+    """
+    looked = [os.fspath(path)] if path is not None else _candidates()
+    for place in looked:
+        if place == EMBEDDED or Path(place).is_file():
+            return place
+    raise NotFoundError(
+        f"no workspace file; looked for {', '.join(looked)}",
+        advice=f"Write {FILE_NAME}, or set {VARIABLE} to a file or to '{EMBEDDED}'",
+    )
 
 
 def _candidates() -> list[str]:

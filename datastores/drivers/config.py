@@ -55,6 +55,8 @@ class DriverConfig:
         # In code credentials are plain arguments; only a workspace file nests them.
         _refuse_unknown(given, [*open_keys, *secret_keys], cls.type_name, "")
         _refuse_unknown(credentials, secret_keys, cls.type_name, "credentials: ")
+        if twice := given.keys() & credentials.keys():
+            raise ConfigurationError(f"{', '.join(sorted(twice))} is given twice")
         given |= credentials
         _refuse_two_choices(given, known)
         hints = get_type_hints(cls)
@@ -147,7 +149,9 @@ def _refuse_two_choices(
 def _checked(name: str, value: Any, hint: Any) -> Any:
     """Return the value if it is of a plain type that the field's annotation names."""
     allowed = [one for one in getattr(hint, "__args__", (hint,)) if one in _PLAIN_TYPES]
-    if value is None or not allowed:
+    if not allowed:
+        return value
+    if value is None and type(None) in getattr(hint, "__args__", ()):
         return value
     # YAML reads `port: "5432"` as text and `yes` as a bool, which Python also counts as an int.
     if type(value) not in allowed and not (float in allowed and type(value) is int):

@@ -36,27 +36,8 @@ WRITE_MODES = frozenset({"wb", "xb", "ab"})
 _COPY_BYTES = 1 << 20
 
 
-class StoreFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no types
-    """A filesystem whose paths are relative to one store's root, which nothing leads out of.
-
-    `""` is the root; a leading slash is accepted and dropped. Parent folders are made as needed,
-    and folders that are empty exist. `info` holds `name`, `size`, `type`, `mtime` and `created`
-    (both in seconds since 1970, UTC), and `etag`.
-    """
-
-    # Two stores of the same settings are two objects: a cached one would outlive its driver.
-    cachable = False
-    root_marker = ""
-
-    @classmethod
-    @override
-    def _strip_protocol(cls, path: Any) -> Any:
-        if isinstance(path, list):
-            return [cls._strip_protocol(one) for one in path]
-        text = stringify_path(path)
-        if not isinstance(text, str):
-            raise ConfigurationError(f"{path!r} is not a path")
-        return normalize_path(text.removeprefix(f"{cls.protocol}://")).rstrip("/")
+class CommittingFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no types
+    """A filesystem whose text files, like its binary ones, appear only if no exception went by."""
 
     @override
     def open(
@@ -80,6 +61,29 @@ class StoreFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has n
         words = {name: kwargs.pop(name, None) for name in ("encoding", "errors", "newline")}
         return _Text(super().open(path, mode.replace("t", "") + "b", **kwargs), **words)
 
+
+class StoreFileSystem(CommittingFileSystem):
+    """A filesystem whose paths are relative to one store's root, which nothing leads out of.
+
+    `""` is the root; a leading slash is accepted and dropped. Parent folders are made as needed,
+    and folders that are empty exist. `info` holds `name`, `size`, `type`, `mtime` and `created`
+    (both in seconds since 1970, UTC), and `etag`.
+    """
+
+    # Two stores of the same settings are two objects: a cached one would outlive its driver.
+    cachable = False
+    root_marker = ""
+
+    @classmethod
+    @override
+    def _strip_protocol(cls, path: Any) -> Any:
+        if isinstance(path, list):
+            return [cls._strip_protocol(one) for one in path]
+        text = stringify_path(path)
+        if not isinstance(text, str):
+            raise ConfigurationError(f"{path!r} is not a path")
+        return normalize_path(text.removeprefix(f"{cls.protocol}://")).rstrip("/")
+
     @override
     def exists(self, path: str, **kwargs: Any) -> bool:
         # The inherited one answers "no" to every error, a refused connection included.
@@ -100,7 +104,7 @@ class StoreFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has n
     ) -> Iterator[Any]:
         # The inherited "omit" leaves out every folder it may not read, and a copy would lose it.
         if on_error == "omit":
-            on_error = _omit_absent
+            on_error = omit_absent
         return super().walk(path, maxdepth, topdown, on_error, **kwargs)  # type: ignore[no-any-return]
 
     @override
@@ -376,7 +380,8 @@ def staging_folder(path: str) -> str:
     return folder
 
 
-def _omit_absent(error: OSError) -> None:
+def omit_absent(error: OSError) -> None:
+    """Let a walk leave out a folder that is gone, and raise every other error."""
     if not isinstance(error, FileNotFoundError):
         raise error
 

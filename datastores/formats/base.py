@@ -52,12 +52,17 @@ class FormatWriter(ABC):
     def close(self) -> None:
         """Write what closes the file, such as a footer; the file object stays open."""
 
+    def abandon(self) -> None:  # noqa: B027  # most writers do nothing when they are forgotten
+        """Let go of a file that is not to be; no later call, not even a finaliser's, writes to it."""
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: object, *exception: object) -> None:
         if kind is None:
             self.close()
+        else:
+            self.abandon()
 
 
 class Format(ABC):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import IO, Any, ClassVar
 
@@ -187,9 +188,10 @@ class CsvFormat(Format):
         """Return the file's column names, from its header or from what is known."""
         if not self.header and known is not None:
             return list(known.names)
-        with _translated():
+        ragged: list[Any] = []
+        with _translated(ragged, header=self.header):
             try:
-                reader = self._open(file, None, [], _BLOCK_BYTES, [])
+                reader = self._open(file, None, [], _BLOCK_BYTES, ragged)
             except pa.ArrowInvalid as error:
                 if "Empty CSV" not in str(error):
                     raise
@@ -302,6 +304,11 @@ class _CsvWriter(FormatWriter):
         if self._packer is not None:
             self._packer.close()
 
+    @override
+    def abandon(self) -> None:
+        with suppress(OSError, ValueError):
+            self.close()
+
     def _write_lines(self, cells: list[pa.Array]) -> None:
         rows = pc.binary_join_element_wise(*cells, self._options.delimiter)
         lines = "\n".join(rows.to_pylist()) + "\n"
@@ -352,11 +359,9 @@ class _CsvWriter(FormatWriter):
 class _translated:  # noqa: N801  # reads as a word of the `with` statement
     """Turn what Arrow and the codecs raise while reading into a `DataError` that names the row."""
 
-    def __init__(self, ragged: list[Any] | None = None, *, header: bool = True) -> None:
-        self._ragged = ragged or []
+    def __init__(self, ragged: list[Any], *, header: bool) -> None:
+        self._ragged = ragged
         self._header = header
-        if ragged is not None:
-            self._ragged = ragged
 
     def __enter__(self) -> None:
         return None

@@ -10,6 +10,7 @@ import io
 import json
 import math
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import IO, ClassVar
 
@@ -187,6 +188,11 @@ class _JsonLinesWriter(FormatWriter):
     def close(self) -> None:
         if self._packer is not None:
             self._packer.close()
+
+    @override
+    def abandon(self) -> None:
+        with suppress(OSError, ValueError):
+            self.close()
 
 
 def _wire_schema(schema: pa.Schema) -> pa.Schema:

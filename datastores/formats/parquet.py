@@ -178,6 +178,12 @@ class _ParquetWriter(FormatWriter):
         self.flush()
         self._writer.close()
 
+    @override
+    def abandon(self) -> None:
+        # Otherwise its finaliser writes a footer, into a file that is closed by then.
+        self._writer.is_open = False
+        self._batches = []
+
 
 def _opened(file: IO[bytes]) -> pq.ParquetFile:
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from datastores.errors import NotFoundError, PermissionDeniedError
+from datastores.errors import ConfigurationError, NotFoundError, PermissionDeniedError
 from datastores.secrets.reference import SecretRef
 from datastores.secrets.secret import Secret
 
@@ -13,7 +13,7 @@ def fetch(ref: SecretRef) -> Secret:
     """Return the file's text without the line end it closes with."""
     path = Path(ref.name).expanduser()
     try:
-        return Secret(path.read_text(encoding="utf-8").removesuffix("\n").removesuffix("\r"))
+        content = path.read_bytes()
     except FileNotFoundError:
         raise NotFoundError(
             f"the secret file {ref.name!r} does not exist",
@@ -24,3 +24,8 @@ def fetch(ref: SecretRef) -> Secret:
         raise PermissionDeniedError(
             f"the secret file {ref.name!r} cannot be read: {error.strerror}", target=str(ref)
         ) from error
+    # Checked without decoding, whose error would hold the secret.
+    text = content.decode(errors="ignore")
+    if text.encode() != content:
+        raise ConfigurationError(f"the secret file {ref.name!r} is not UTF-8", target=str(ref))
+    return Secret(text.removesuffix("\n").removesuffix("\r"))

@@ -15,6 +15,9 @@ _KEY_VAULT_URI = re.compile(
     r"https://([a-z0-9\-]+)\.vault\.[a-z0-9.\-]+/secrets/([A-Za-z0-9\-]+)(?:/([0-9a-f]+))?/?(?:#(.+))?",
     re.IGNORECASE,
 )
+_MEANT_AS_REFERENCE = re.compile(
+    r"\s*(@Microsoft\.KeyVault\b|https://[^/]+\.vault\.[^/]+/)", re.IGNORECASE
+)
 _APP_SERVICE = re.compile(r"@Microsoft\.KeyVault\((.*)\)", re.IGNORECASE | re.DOTALL)
 
 
@@ -59,7 +62,8 @@ def parse_secret(value: object) -> Secret | SecretRef:
 
     Accepted references are `env:NAME`, `file:PATH`, a Key Vault secret URI, both
     `@Microsoft.KeyVault(...)` forms, and the mapping `{vault, name[, version][, field]}`.
-    A literal that looks like a reference is written `literal:TEXT`.
+    `#KEY` behind the first three takes one key of a secret that is a JSON object. A literal that
+    looks like a reference is written `literal:TEXT`.
     """
     if isinstance(value, Secret | SecretRef):
         return value
@@ -74,13 +78,17 @@ def parse_secret(value: object) -> Secret | SecretRef:
     if separator and scheme == "literal":
         return Secret(rest)
     if separator and scheme in {"env", "file"}:
-        if not rest:
+        name, _, field = rest.partition("#")
+        if not name:
             raise ConfigurationError(f"a reference {scheme}: names nothing")
-        return SecretRef(source=scheme, name=rest)
+        return SecretRef(source=scheme, name=name, field=field or None)
     if match := _APP_SERVICE.fullmatch(value):
         return _parse_app_service(match[1])
     if match := _KEY_VAULT_URI.fullmatch(value):
         return _from_uri(match)
+    if _MEANT_AS_REFERENCE.match(value):
+        # As a literal it would be sent to the service as a password.
+        raise _malformed()
     return Secret(value)
 
 
@@ -90,7 +98,7 @@ def _from_uri(match: re.Match[str]) -> SecretRef:
 
 
 def _parse_mapping(value: Mapping[object, object]) -> SecretRef:
-    parts = {str(key): str(item) for key, item in value.items()}
+    parts = {str(key): str(item) for key, item in value.items() if item not in {None, ""}}
     unknown = parts.keys() - {"vault", "name", "version", "field"}
     if unknown or not {"vault", "name"} <= parts.keys():
         raise ConfigurationError(
@@ -106,15 +114,24 @@ def _parse_app_service(inner: str) -> SecretRef:
         case {"SecretUri": uri} if len(pairs) == 1:
             if found := _KEY_VAULT_URI.fullmatch(uri):
                 return _from_uri(found)
-        case {"VaultName": vault, "SecretName": name} if pairs.keys() <= {
-            "VaultName",
-            "SecretName",
-            "SecretVersion",
-        }:
+        case {"VaultName": vault, "SecretName": name} if (
+            pairs.keys()
+            <= {
+                "VaultName",
+                "SecretName",
+                "SecretVersion",
+            }
+            and vault
+            and name
+        ):
             version = pairs.get("SecretVersion") or None
             return SecretRef(source="key_vault", vault=vault, name=name, version=version)
-    raise ConfigurationError(
-        "this @Microsoft.KeyVault(...) reference is malformed",
+    raise _malformed()
+
+
+def _malformed() -> ConfigurationError:
+    return ConfigurationError(
+        "this Key Vault reference is malformed",
         advice="Write @Microsoft.KeyVault(SecretUri=https://VAULT.vault.azure.net/secrets/NAME) "
         "or @Microsoft.KeyVault(VaultName=VAULT;SecretName=NAME)",
     )

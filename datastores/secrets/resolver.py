@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 import time
@@ -75,11 +76,16 @@ class Resolver:
 
 
 def _pick(secret: Secret, ref: SecretRef) -> Secret:
-    try:
-        value = json.loads(secret.reveal())[ref.field]
-    except (ValueError, KeyError, TypeError):
-        # Without `from`: the cause would show the secret's text.
+    value = None
+    # Raised outside: even as a mere context, the parser's error would hold the secret's text.
+    with contextlib.suppress(ValueError, KeyError, TypeError):
+        value = Secret(_text(json.loads(secret.reveal())[ref.field]))
+    if value is None:
         raise ConfigurationError(
             f"the secret {ref} is not a JSON object with the key {ref.field!r}", target=str(ref)
-        ) from None
-    return Secret(value if isinstance(value, str) else json.dumps(value))
+        )
+    return value
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

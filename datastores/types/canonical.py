@@ -250,9 +250,13 @@ def _hash_lists(array: pa.Array) -> Lanes:
 
 
 def _hash_list_views(array: pa.Array) -> Lanes:
-    large = pa.types.is_large_list_view(array.type)
-    plain = pa.large_list if large else pa.list_
-    return _hash_lists(array.cast(plain(array.type.value_field)))
+    # Not by a cast to lists: Arrow's leaves offsets that run backwards where a NULL stands.
+    starts = array.offsets.to_numpy().astype(np.int64)
+    lengths = array.sizes.to_numpy().astype(np.int64)
+    lengths[array.is_null().to_numpy(zero_copy_only=False)] = 0
+    bounds = np.concatenate(([0], np.cumsum(lengths)))
+    indices = np.arange(bounds[-1]) + np.repeat(starts - bounds[:-1], lengths)
+    return _hash_sequences(hash_values(array.values.take(pa.array(indices))), bounds, "list")
 
 
 def _hash_maps(array: pa.Array) -> Lanes:
@@ -271,7 +275,7 @@ def _hash_structs(array: pa.Array) -> Lanes:
 
 
 def _hash_dictionaries(array: pa.Array) -> Lanes:
-    if len(array.dictionary) >= len(array):
+    if not 0 < len(array.dictionary) < len(array):
         return hash_values(array.dictionary.take(array.indices))
     return hash_values(array.dictionary)[:, array.indices.fill_null(0).to_numpy()]
 

@@ -102,11 +102,14 @@ def _storage(type_: pa.DataType) -> pa.DataType:
 
 
 def _plain(array: pa.Array) -> pa.Array:
-    """Return the values without dictionary, run ends or views, for which Arrow has few kernels."""
+    """Return the values in a layout that Arrow's casts take: no dictionary, run ends or views."""
     if pa.types.is_dictionary(array.type):
         return _plain(array.dictionary_decode())
     if pa.types.is_run_end_encoded(array.type):
         return _plain(pc.run_end_decode(array))
+    if pa.types.is_nested(array.type):
+        # Arrow casts every element below, also those outside a slice or under a NULL.
+        return array.take(pa.array(range(len(array)), pa.int64()))
     if pa.types.is_string_view(array.type):
         return array.cast(pa.large_string())
     if pa.types.is_binary_view(array.type):

@@ -54,6 +54,9 @@ _SHORT = {
     "date": "date32",
 }
 MAX_DECIMAL128_DIGITS = 38
+# Arrow keeps widths and list sizes as 32-bit integers.
+_MAX_WIDTH = 2**31 - 1
+_SCALE = re.compile(r"-?\d{1,3}")
 _UNITS = ("s", "ms", "us", "ns")
 _TOKEN = re.compile(
     r"\s*([A-Za-z_][A-Za-z_0-9]*|\d+|-\d+|\"(?:[^\"\\]|\\.)*\"|[\[\](),:<>=]|[^\s])"
@@ -69,7 +72,7 @@ def format_type(type_: pa.DataType) -> str:  # noqa: C901, PLR0912  # one branch
     if isinstance(type_, pa.UuidType):
         return "uuid"
     if isinstance(type_, pa.JsonType):
-        return "json"
+        return "json" if type_ == pa.json_() else f"json<{format_type(type_.storage_type)}>"
     if pa.types.is_decimal(type_):
         decimal = {32: "decimal32", 64: "decimal64", 128: "decimal", 256: "decimal256"}
         return f"{decimal[type_.bit_width]}({type_.precision},{type_.scale})"
@@ -87,7 +90,7 @@ def format_type(type_: pa.DataType) -> str:  # noqa: C901, PLR0912  # one branch
         )
     if pa.types.is_struct(type_):
         return f"struct<{', '.join(map(_format_field, type_))}>"
-    if pa.types.is_map(type_):
+    if pa.types.is_map(type_) and not type_.keys_sorted:
         return f"map<{_format_field(type_.key_field)}, {_format_field(type_.item_field)}>"
     if pa.types.is_fixed_size_list(type_):
         return f"list({type_.list_size})<{_format_field(type_.value_field)}>"
@@ -134,7 +137,7 @@ class _Parser:
         self._tokens: list[str] = [*_TOKEN.findall(text), ""]
         self._at = 0
 
-    def type(self) -> pa.DataType:
+    def type(self) -> pa.DataType:  # noqa: C901  # one branch for each kind
         word = self._next().lower()
         word = _SHORT.get(word, word)
         if word in {"decimal", "decimal32", "decimal64", "decimal128", "decimal256", "numeric"}:
@@ -147,12 +150,14 @@ class _Parser:
             return pa.binary(width)
         if word in {"list", "large_list"}:
             return self._list(word)
+        if word == "json" and self._take("<"):
+            return self._json()
         if word == "struct":
             return pa.struct(self._fields())
         if word == "map":
             match self._fields():
                 case [key, item]:
-                    return pa.map_(key, item)
+                    return pa.map_(key.with_nullable(False), item)
             raise self._error()
         if word == "dictionary":
             return self._dictionary()
@@ -176,15 +181,23 @@ class _Parser:
         return True
 
     def _number(self) -> int:
-        try:
-            return int(self._next())
-        except ValueError:
-            raise self._error() from None
+        # Arrow takes a width of -1 for any width.
+        token = self._next()
+        if not token.isdecimal() or int(token) > _MAX_WIDTH:
+            raise self._error()
+        return int(token)
+
+    def _scale(self) -> int:
+        # Negative for whole tens, hundreds and so on.
+        token = self._next()
+        if not _SCALE.fullmatch(token):
+            raise self._error()
+        return int(token)
 
     def _decimal(self, word: str) -> pa.DataType:
         self.expect("(")
         precision = self._number()
-        scale = self._number() if self._take(",") else 0
+        scale = self._scale() if self._take(",") else 0
         self.expect(")")
         makers: dict[str, Any] = {"decimal32": pa.decimal32, "decimal64": pa.decimal64}
         wide = (
@@ -208,6 +221,8 @@ class _Parser:
                         raise self._error()
                     zone += piece.removeprefix("tz=") if not zone else piece
                 zone = zone.removeprefix("tz=")
+                if not zone:
+                    raise self._error()
             else:
                 self.expect("]")
         if unit not in _UNITS:
@@ -217,6 +232,13 @@ class _Parser:
         if word == "duration":
             return pa.duration(unit)
         return pa.time32(unit) if unit in {"s", "ms"} else pa.time64(unit)
+
+    def _json(self) -> pa.DataType:
+        storage = self.type()
+        self.expect(">")
+        if storage not in {pa.string(), pa.large_string(), pa.string_view()}:
+            raise self._error()
+        return pa.json_(storage)
 
     def _list(self, word: str) -> pa.DataType:
         size = None
@@ -251,6 +273,8 @@ class _Parser:
         if self._take("not"):
             self.expect("null")
             nullable = False
+            if pa.types.is_null(type_):
+                raise self._error()
         return pa.field(name, type_, nullable=nullable)
 
     def _dictionary(self) -> pa.DataType:
@@ -258,8 +282,12 @@ class _Parser:
         index = self.type()
         self.expect(",")
         value = self.type()
-        ordered = self._take(",") and self._next() == "ordered"
+        ordered = self._take(",")
+        if ordered:
+            self.expect("ordered")
         self.expect(">")
+        if not pa.types.is_integer(index):
+            raise self._error()
         return pa.dictionary(index, value, ordered=ordered)
 
     def _error(self) -> ConfigurationError:

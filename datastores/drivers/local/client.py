@@ -9,7 +9,7 @@ import stat
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import IO, Any, TypeVar
+from typing import Any, TypeVar
 
 from typing_extensions import Buffer, override
 
@@ -145,7 +145,7 @@ class LocalStoreFileSystem(StoreFileSystem):
         name = self._strip_protocol(path)
         with translated("open", name):
             if mode == "rb":
-                return ReadFile(self.locate(name), name)
+                return ReadFile(_RawFile(self.locate(name), name))
             existing = self._check_write(name, mode)
             start = existing["size"] if existing and mode == "ab" else 0
             return _LocalPendingFile(self, name, mode, start=start, autocommit=autocommit)
@@ -249,10 +249,14 @@ class LocalStoreFileSystem(StoreFileSystem):
 class ReadFile(io.BufferedReader):
     """A file being read; `size` is its length in bytes when it was opened."""
 
-    def __init__(self, absolute: str, path: str) -> None:
-        raw = _RawFile(absolute, path)
+    def __init__(self, raw: io.FileIO) -> None:
         super().__init__(raw)
         self.size = os.fstat(raw.fileno()).st_size
+
+    @override
+    def __del__(self) -> None:
+        # pyarrow and DuckDB leave it to the garbage collector, which would warn of it.
+        self.close()
 
 
 class _RawFile(io.FileIO):
@@ -285,7 +289,7 @@ class _LocalPendingFile(PendingFile):
         self._settled = True
         self._filesystem = filesystem
         self._staged = filesystem.staged("write")
-        sink = _create(self._staged)
+        sink = system.make_in_folder(self._staged, lambda: open(self._staged, "xb"))  # noqa: SIM115
         super().__init__(path, mode, sink, start=start, autocommit=autocommit)
 
     @override
@@ -314,14 +318,6 @@ class _LocalPendingFile(PendingFile):
         with suppress(OSError):
             os.unlink(self._staged)
         self._filesystem.tidy()
-
-
-def _create(path: str) -> IO[bytes]:
-    while True:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        # Another writer may remove the staging folder, empty until now, between the two lines.
-        with suppress(FileNotFoundError):
-            return open(path, "xb")
 
 
 def _append(staged: str, target: str) -> None:

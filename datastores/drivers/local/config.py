@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from datastores.drivers.config import DriverConfig
+from datastores.drivers.config import DriverConfig, local_path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,7 +14,7 @@ class LocalConfig(DriverConfig):
 
     type_name: ClassVar[str] = "local"
 
-    path: str
+    path: str = local_path()
     """A folder; `~` is the home folder. It is made on the first write, not before."""
     staging_path: str = "_datastores"
     """Where unfinished files wait, relative to `path`; on the same filesystem as the rest."""

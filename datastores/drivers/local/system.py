@@ -9,6 +9,10 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
+from typing import TypeVar
+
+_T = TypeVar("_T")
+_TRIES = 1000
 
 # https://man7.org/linux/man-pages/man2/rename.2.html
 _AT_FDCWD = -100
@@ -67,26 +71,43 @@ def locked(path: str) -> Iterator[None]:
 
     The system frees it when the process dies.
     """
-    while True:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        with suppress(FileNotFoundError):
-            # The folder may go between the two lines: whoever empties it removes it.
-            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-            try:
-                _wait(file)
-                # The last holder removed the name: what was locked here nobody else will find.
-                if os.path.samestat(os.fstat(file), os.stat(path)):
-                    break
-            except BaseException:
-                os.close(file)
-                raise
-            os.close(file)
+    file = make_in_folder(path, lambda: _lock(path))
     try:
         yield
     finally:
         with suppress(OSError):
             os.unlink(path)
         os.close(file)
+
+
+def make_in_folder(path: str, make: Callable[[], _T]) -> _T:
+    """Return what `make` makes at a path, after making its folder.
+
+    Whoever leaves the staging folder empty removes it; if that comes in between, both are done again.
+    """
+    for _ in range(_TRIES):
+        with suppress(FileNotFoundError, FileExistsError):
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            return make()
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    return make()
+
+
+def _lock(path: str) -> int:
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        _wait(file)
+        _check_same(file, path)
+    except BaseException:
+        os.close(file)
+        raise
+    return file
+
+
+def _check_same(file: int, path: str) -> None:
+    # The last holder removed the name: what is locked without one, nobody else will find.
+    if not os.path.samestat(os.fstat(file), os.stat(path)):
+        raise FileNotFoundError(errno.ENOENT, "another lock is in its place", path)
 
 
 def _wait(file: int) -> None:

@@ -260,8 +260,10 @@ class ToyFileSystem(StoreFileSystem):
         folder = self._strip_protocol(change.folder)
         adds = {join_path(folder, inner): self._strip_protocol(path) for path, inner in change.add}
         with self._atomically():
-            if adds and all(map(self.isfile, adds)):  # this change was made before
-                return
+            if adds and all(
+                self.isfile(target) and not self.exists(staged) for target, staged in adds.items()
+            ):
+                return  # this change was made before
             if change.must_be_absent and self.find(folder):
                 raise errors.exists(folder)
             for cleared in change.clear:

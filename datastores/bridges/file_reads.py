@@ -1,0 +1,289 @@
+"""Reading files as a table: pruned by folder names and statistics, in splits of about equal size."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from datastores.bridges import partitions
+from datastores.bridges.discovery import (
+    DataFile,
+    Dataset,
+    DatasetSchema,
+    check_file,
+    find_dataset,
+    opened,
+    read_schema,
+)
+from datastores.drivers.base import ReadPlan, ScanRequest, Split
+from datastores.errors import ConfigurationError, DataError, SchemaMismatchError
+from datastores.filters import Condition, Filters, columns_of, to_expression
+from datastores.formats.base import FilePart, slices
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
+MAX_SPLIT_BYTES = 128 << 20
+"""A split holds at most about this much Arrow data, since it is what a retry reads again."""
+
+_BIND_ERRORS = (pa.ArrowException, TypeError, ValueError, OverflowError)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileSplit(Split):
+    """Pieces of files, and all that reading them takes but the store."""
+
+    dataset: Dataset
+    """Its files are those of the pieces."""
+    schema: DatasetSchema
+    pieces: tuple[tuple[DataFile, FilePart], ...]
+    columns: tuple[str, ...]
+    filters: Filters
+    limit: int | None
+    batch_rows: int
+
+
+def plan_files(
+    filesystem: AbstractFileSystem, path: str, request: ScanRequest, splits: int
+) -> ReadPlan:
+    """Divide a table of files; every file that the filters leave is opened for its layout."""
+    dataset = find_dataset(filesystem, path, request.format, request.format_options)
+    schema = read_schema(filesystem, dataset)
+    columns = chosen_columns(schema.table, request.columns)
+    filters = bound_filters(schema.table, request.filters)
+    files = [one for one in dataset.files if _folder_passes(one, schema, filters)]
+    pieces: list[tuple[DataFile, FilePart]] = []
+    target = max(1, min(MAX_SPLIT_BYTES, sum(one.size for one in files) // max(splits, 1)))
+    for file in files:
+        pieces += [
+            (file, part) for part in _parts(filesystem, dataset, schema, file, filters, target)
+        ]
+    if request.limit is not None:
+        splits = 1
+    groups = _groups(pieces, splits, whole=request.limit is not None)
+    rows = _total(part.rows for _, part in pieces) if not filters else None
+    if rows is not None and request.limit is not None:
+        rows = min(rows, request.limit)
+    return ReadPlan(
+        schema=pa.schema([schema.table.field(name) for name in columns], schema.table.metadata),
+        splits=tuple(
+            FileSplit(
+                label=_label(group),
+                rows=_total(part.rows for _, part in group) if not filters else None,
+                dataset=replace(dataset, files=()),
+                schema=schema,
+                pieces=tuple(group),
+                columns=columns,
+                filters=filters,
+                limit=request.limit,
+                batch_rows=request.batch_rows,
+            )
+            for group in groups
+        ),
+        split_by="one reader, for the limit"
+        if request.limit is not None
+        else "files and their parts",
+        rows=rows,
+        bytes=_total(part.bytes for _, part in pieces),
+    )
+
+
+def read_split(filesystem: AbstractFileSystem, split: FileSplit) -> pa.RecordBatchReader:
+    """Stream the rows of a split's pieces that pass its filters, up to its limit."""
+    schema = pa.schema(
+        [split.schema.table.field(name) for name in split.columns], split.schema.table.metadata
+    )
+    batches = shaped(
+        _piece_batches(filesystem, split),
+        schema,
+        filters=split.filters,
+        limit=split.limit,
+        batch_rows=split.batch_rows,
+    )
+    return pa.RecordBatchReader.from_batches(schema, batches)
+
+
+def shaped(
+    batches: Iterator[pa.RecordBatch],
+    schema: pa.Schema,
+    *,
+    filters: Filters,
+    limit: int | None,
+    batch_rows: int,
+) -> Iterator[pa.RecordBatch]:
+    """Yield the rows that pass, with the schema's columns, in batches that are not empty."""
+    expression = to_expression(filters)
+    left = limit
+    for batch in batches:
+        passing = batch.filter(expression) if expression is not None else batch
+        if left is not None:
+            passing = passing.slice(0, left)
+            left -= passing.num_rows
+        arrays = [passing.column(name) for name in schema.names]
+        yield from slices(pa.RecordBatch.from_arrays(arrays, schema=schema), batch_rows)
+        if left == 0:
+            return
+
+
+def chosen_columns(schema: pa.Schema, columns: Sequence[str] | None) -> tuple[str, ...]:
+    """Return the columns to read, in the order asked.
+
+    Raises:
+        SchemaMismatchError: One is not there; the message lists those that are.
+    """
+    if columns is None:
+        return tuple(schema.names)
+    if not columns:
+        raise ConfigurationError("columns is empty", advice="Name at least one, or leave it out")
+    if len(set(columns)) < len(columns):
+        raise ConfigurationError("columns names a column twice")
+    _refuse_unknown(schema, columns)
+    return tuple(columns)
+
+
+def bound_filters(schema: pa.Schema, filters: Filters) -> Filters:
+    """Return the filters with their values as the columns' types, tried on no rows.
+
+    Raises:
+        SchemaMismatchError: No such column.
+        ConfigurationError: A column cannot be compared with its value.
+    """
+    _refuse_unknown(schema, columns_of(filters))
+    bound = tuple(tuple(_bound(schema, one) for one in group) for group in filters)
+    for one in (one for group in bound for one in group):
+        alone = pa.schema([schema.field(one.column)])
+        try:
+            alone.empty_table().filter(to_expression(((one,),)))
+        except _BIND_ERRORS as error:
+            raise ConfigurationError(
+                f"filter on {one.column!r}: {alone.field(0).type} does not compare with {one.value!r}",
+                advice="Give a value of the column's type",
+            ) from error
+    return bound
+
+
+def _bound(schema: pa.Schema, one: Condition) -> Condition:
+    """Return a condition whose numbers have the column's type, so that none is rounded."""
+    type_ = schema.field(one.column).type
+    if not (pa.types.is_integer(type_) or pa.types.is_decimal(type_)) or one.value is None:
+        return one
+    try:
+        if isinstance(one.value, tuple):
+            typed: Any = tuple(pa.scalar(value, type_) for value in one.value)
+        else:
+            typed = pa.scalar(one.value, type_)
+    except _BIND_ERRORS:
+        return one
+    return replace(one, value=typed)
+
+
+def _refuse_unknown(schema: pa.Schema, columns: Sequence[str]) -> None:
+    for name in columns:
+        if name not in schema.names:
+            close = difflib.get_close_matches(name, schema.names, n=1)
+            hint = f"Did you mean {close[0]!r}? " if close else ""
+            raise SchemaMismatchError(
+                f"no column {name!r}", advice=f"{hint}The columns are {', '.join(schema.names)}"
+            )
+
+
+def _folder_passes(file: DataFile, schema: DatasetSchema, filters: Filters) -> bool:
+    """Return whether the folder's name lets any row of the file pass."""
+    if not filters or not file.keys:
+        return True
+    fields = [schema.table.field(name) for name in schema.partition_by]
+    keys = dict(file.keys)
+    row = pa.RecordBatch.from_arrays(
+        [partitions.value_array(one, keys[one.name]) for one in fields], schema=pa.schema(fields)
+    )
+    for group in filters:
+        known = tuple(one for one in group if one.column in keys)
+        if not known or row.filter(to_expression((known,))).num_rows:
+            return True
+    return False
+
+
+def _parts(
+    filesystem: AbstractFileSystem,
+    dataset: Dataset,
+    schema: DatasetSchema,
+    file: DataFile,
+    filters: Filters,
+    target: int,
+) -> list[FilePart]:
+    format_ = dataset.format_of(file)
+    with opened(filesystem, file) as handle:
+        if not format_.needs_sidecar:
+            check_file(schema, format_.schema(handle, None))
+        parts = format_.parts(handle, filters, target)
+        if format_.needs_sidecar:
+            # Of text nothing is known but its length.
+            parts = [replace(one, bytes=file.size) for one in parts]
+        return parts
+
+
+def _groups(
+    pieces: list[tuple[DataFile, FilePart]], splits: int, *, whole: bool
+) -> list[list[tuple[DataFile, FilePart]]]:
+    """Put pieces that follow one another together, up to a fair share; one group at least."""
+    total = sum(part.bytes or 0 for _, part in pieces)
+    share = max(1, -(-total // max(splits, 1)))
+    share = total + 1 if whole else min(share, MAX_SPLIT_BYTES)
+    groups: list[list[tuple[DataFile, FilePart]]] = [[]]
+    filled = 0
+    for piece in pieces:
+        size = piece[1].bytes or 0
+        if groups[-1] and filled + size > share:
+            groups.append([])
+            filled = 0
+        groups[-1].append(piece)
+        filled += size
+    return groups
+
+
+def _piece_batches(filesystem: AbstractFileSystem, split: FileSplit) -> Iterator[pa.RecordBatch]:
+    schema = split.schema
+    needed = {*split.columns, *columns_of(split.filters)}
+    # A file column is read even if only folder names are asked for: it says how many rows.
+    from_file = [one for one in schema.file.names if one in needed] or schema.file.names[:1]
+    from_folder = [schema.table.field(one) for one in schema.partition_by if one in needed]
+    fields = [*(schema.file.field(name) for name in from_file), *from_folder]
+    for file, part in split.pieces:
+        keys = dict(file.keys)
+        format_ = split.dataset.format_of(file)
+        with opened(filesystem, file) as handle:
+            batches = format_.read(
+                handle, schema.file, part, columns=tuple(from_file), batch_rows=split.batch_rows
+            )
+            for batch in batches:
+                if from_folder and not keys:
+                    raise DataError(
+                        "the file has rows and lies outside the table's partition folders",
+                        advice="Move it into one",
+                    )
+                zeros = pa.array([0] * batch.num_rows, pa.int64()) if from_folder else None
+                constant = [
+                    partitions.value_array(one, keys[one.name]).take(zeros) for one in from_folder
+                ]
+                yield pa.RecordBatch.from_arrays(
+                    [*batch.columns, *constant], schema=pa.schema(fields)
+                )
+
+
+def _total(numbers: Iterator[int | None]) -> int | None:
+    known = list(numbers)
+    return None if None in known else sum(one or 0 for one in known)
+
+
+def _label(group: Sequence[tuple[DataFile, FilePart]]) -> str:
+    if not group:
+        return "no rows"
+    names: Mapping[str, None] = dict.fromkeys(file.path for file, _ in group)
+    first = next(iter(names))
+    if len(names) > 1:
+        return f"{len(names)} files from {first}"
+    return f"{first} {group[0][1].label}" if len(group) == 1 else first

@@ -1,0 +1,160 @@
+"""Tables of files: any file store as a `TableDriver`, through the file formats."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+from typing_extensions import override
+
+from datastores.bridges.discovery import find_dataset, list_tables, read_schema
+from datastores.bridges.file_reads import (
+    FileSplit,
+    bound_filters,
+    chosen_columns,
+    plan_files,
+    read_split,
+    shaped,
+)
+from datastores.bridges.file_writes import FileWriteSession, describe, find_target
+from datastores.drivers.base import (
+    FileDriver,
+    ReadPlan,
+    ScanRequest,
+    Split,
+    TableDriver,
+    WritePlan,
+    WriteRequest,
+    WriteSession,
+    require,
+)
+from datastores.errors import ConfigurationError, MissingDependencyError
+from datastores.filters import Filters
+from datastores.location import normalize_path
+from datastores.values import Capabilities, TableName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuerySplit(Split):
+    """A query over the store's files, read as one."""
+
+    query: str
+    parameters: Mapping[str, Any]
+    columns: tuple[str, ...]
+    filters: Filters
+    limit: int | None
+    batch_rows: int
+
+
+class FilesAsTables(TableDriver):
+    """The tables of a file store: files, folders and globs of Parquet, CSV, JSON lines or Arrow.
+
+    Args:
+        files: The store. It stays the caller's to close.
+    """
+
+    def __init__(self, files: FileDriver) -> None:
+        super().__init__(files.config)
+        self.files = files
+
+    @property
+    @override
+    def capabilities(self) -> Capabilities:  # type: ignore[override]  # another driver's, so not the class's
+        return self.files.capabilities
+
+    @property
+    @override
+    def type_name(self) -> str:
+        return self.files.type_name
+
+    @property
+    @override
+    def place(self) -> str:
+        return self.files.place
+
+    @override
+    def table_name(self, path: str) -> TableName:
+        return TableName(normalize_path(path))
+
+    @override
+    def tables(self, namespace: str | None = None) -> list[TableName]:
+        folder = normalize_path(namespace or "").rstrip("/")
+        return [TableName(path) for path in list_tables(self.files.filesystem, folder)]
+
+    @override
+    def schema(self, table: TableName) -> pa.Schema:
+        dataset = find_dataset(self.files.filesystem, table.name, None, {})
+        return read_schema(self.files.filesystem, dataset).table
+
+    @override
+    def plan_read(self, request: ScanRequest, splits: int) -> ReadPlan:
+        if request.query is not None:
+            return self._plan_query(request, request.query)
+        if request.table is None:
+            raise ConfigurationError("a scan names a table or a query")
+        return plan_files(self.files.filesystem, request.table.name, request, splits)
+
+    @override
+    def read(self, split: Split) -> pa.RecordBatchReader:
+        if isinstance(split, QuerySplit):
+            return self._read_query(split)
+        if isinstance(split, FileSplit):
+            return read_split(self.files.filesystem, split)
+        raise ConfigurationError(f"{split.label!r} is a split of another driver")
+
+    @override
+    def plan_write(self, request: WriteRequest) -> WritePlan:
+        return describe(self.files, request, find_target(self.files, request))
+
+    @override
+    def begin(self, request: WriteRequest) -> WriteSession:
+        return FileWriteSession(self.files, request, find_target(self.files, request))
+
+    def _plan_query(self, request: ScanRequest, query: str) -> ReadPlan:
+        require(self, "query", declared=self.capabilities.query)
+        with self._query(query, request.parameters, request.batch_rows) as reader:
+            schema = reader.schema
+        columns = chosen_columns(schema, request.columns)
+        split = QuerySplit(
+            label="query",
+            query=query,
+            parameters=request.parameters,
+            columns=columns,
+            filters=bound_filters(schema, request.filters),
+            limit=request.limit,
+            batch_rows=request.batch_rows,
+        )
+        return ReadPlan(
+            schema=pa.schema([schema.field(name) for name in columns]),
+            splits=(split,),
+            split_by="one reader, for a query",
+        )
+
+    def _read_query(self, split: QuerySplit) -> pa.RecordBatchReader:
+        reader = self._query(split.query, split.parameters, split.batch_rows)
+        schema = pa.schema([reader.schema.field(name) for name in split.columns])
+        batches = shaped(
+            iter(reader),
+            schema,
+            filters=split.filters,
+            limit=split.limit,
+            batch_rows=split.batch_rows,
+        )
+        return pa.RecordBatchReader.from_batches(schema, batches)
+
+    def _query(
+        self, query: str, parameters: Mapping[str, Any], batch_rows: int
+    ) -> pa.RecordBatchReader:
+        try:
+            from datastores.drivers.duckdb.files import (  # type: ignore[import-not-found, unused-ignore]
+                query_files,
+            )
+        except ModuleNotFoundError as error:
+            raise MissingDependencyError(
+                "a query over files needs the package 'duckdb', which is not installed",
+                operation="query",
+                advice="pip install 'datastores[duckdb]'",
+            ) from error
+        return query_files(self.files.filesystem, query, parameters, batch_rows)

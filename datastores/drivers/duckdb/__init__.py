@@ -1,0 +1,1 @@
+"""A DuckDB database file as a store of tables."""

@@ -1,0 +1,241 @@
+from __future__ import annotations
+
+import threading
+import uuid
+from typing import Any
+
+import pyarrow as pa
+from typing_extensions import override
+
+from datastores.drivers.base import (
+    ReadPlan,
+    ScanRequest,
+    Split,
+    TableDriver,
+    WritePlan,
+    WriteRequest,
+    WriteSession,
+)
+from datastores.drivers.duckdb import catalog
+from datastores.drivers.duckdb.catalog import DIALECT, Table
+from datastores.drivers.duckdb.client import Client
+from datastores.drivers.duckdb.config import DuckDBConfig
+from datastores.drivers.duckdb.errors import translated
+from datastores.drivers.duckdb.plan import prepare
+from datastores.drivers.duckdb.read import DuckDBSplit, OpenPlan, select, single_select
+from datastores.drivers.duckdb.write import DuckDBWriteSession
+from datastores.drivers.sql.parameters import bind_named
+from datastores.errors import ConfigurationError, NotFoundError, PreconditionFailedError
+from datastores.values import Atomicity, Capabilities, Snapshot, TableName, WriteMode
+
+
+class DuckDBDriver(TableDriver):
+    """Tables of one DuckDB database file."""
+
+    config_type = DuckDBConfig
+    capabilities = Capabilities(
+        write_modes=dict.fromkeys(WriteMode, Atomicity.ATOMIC),
+        snapshot=Snapshot.CONNECTION,
+        query=True,
+    )
+    config: DuckDBConfig
+
+    def __init__(self, config: DuckDBConfig) -> None:
+        super().__init__(config)
+        self._client = Client(config)
+        self._plans: dict[str, OpenPlan] = {}
+        self._lock = threading.Lock()
+
+    @property
+    @override
+    def place(self) -> str:
+        return self.config.path
+
+    @override
+    def close(self) -> None:
+        for name in list(self._plans):
+            self._release(name)
+        self._client.close()
+
+    @override
+    def tables(self, namespace: str | None = None) -> list[TableName]:
+        if not self._client.exists():
+            return []
+        with self._client.cursor() as cursor, translated("tables", namespace):
+            return catalog.tables(cursor, namespace)
+
+    @override
+    def schema(self, table: TableName) -> pa.Schema:
+        self._require_file(str(table))
+        with self._client.cursor() as cursor, translated("schema", str(table)):
+            found = catalog.get_table(cursor, table)
+        return pa.schema([one.field for one in found.columns])
+
+    @override
+    def plan_read(self, request: ScanRequest, splits: int) -> ReadPlan:
+        _check_read(request)
+        self._require_file(str(request.table) if request.table else "query")
+        if request.table is None:
+            return self._plan_query(request)
+        cursor = self._client.new_cursor()
+        try:
+            with translated("plan_read", str(request.table)):
+                # The snapshot begins with the first statement that touches the database.
+                cursor.execute("BEGIN TRANSACTION")
+                table = catalog.get_table(cursor, request.table)
+                if not table.splittable or request.limit is not None:
+                    cursor.close()
+                    return self._plan_whole(request, table)
+                return self._plan_pages(request, table, cursor, splits)
+        except BaseException:
+            cursor.close()
+            raise
+
+    @override
+    def read(self, split: Split) -> pa.RecordBatchReader:
+        plan = self._plans.get(split.plan) if isinstance(split, DuckDBSplit) else None
+        if plan is None or not isinstance(split, DuckDBSplit):
+            raise PreconditionFailedError(
+                f"the plan of split {split.label!r} is not open here",
+                driver=self.type_name,
+                operation="read",
+                advice="Read a split before its plan is closed, in the process that planned it",
+            )
+        return pa.RecordBatchReader.from_batches(plan.schema, plan.read(split))
+
+    @override
+    def plan_write(self, request: WriteRequest) -> WritePlan:
+        return prepare(self._client, request).plan()
+
+    @override
+    def begin(self, request: WriteRequest) -> WriteSession:
+        return DuckDBWriteSession(self._client, request, prepare(self._client, request))
+
+    def _require_file(self, target: str) -> None:
+        if not self._client.exists():
+            raise NotFoundError(
+                f"there is no database file {self.config.path}",
+                driver=self.type_name,
+                target=target,
+                advice="Look at its path, or write a table to create it",
+            )
+
+    def _plan_pages(self, request: ScanRequest, table: Table, cursor: Any, splits: int) -> ReadPlan:
+        source = DIALECT.table(table.name)
+        sql, values, columns = select(
+            table.columns, request.columns, request.filters, source=source, pages=True
+        )
+        [(first, last, rows, transaction)] = cursor.execute(
+            f"SELECT min(rowid), max(rowid), count(*), txid_current() FROM {source}"
+        ).fetchall()
+        name = self._open(
+            OpenPlan(
+                client=self._client,
+                snapshot=cursor,
+                columns=columns,
+                sql=sql,
+                values=values,
+                limit=None,
+                batch_rows=request.batch_rows,
+                target=str(table.name),
+            )
+        )
+        ranges = _ranges(first or 0, 0 if last is None else last + 1, splits)
+        return ReadPlan(
+            schema=self._plans[name].schema,
+            splits=tuple(
+                DuckDBSplit(
+                    label=f"rows {start:,} to {end - 1:,}" if end > start else "no rows",
+                    rows=None if request.filters else min(rows, end - start),
+                    plan=name,
+                    rows_from=start,
+                    rows_to=end,
+                )
+                for start, end in ranges
+            ),
+            split_by="row ids",
+            snapshot=f"transaction {transaction}",
+            rows=None if request.filters else rows,
+            release=lambda: self._release(name),
+        )
+
+    def _plan_whole(self, request: ScanRequest, table: Table) -> ReadPlan:
+        source = DIALECT.table(table.name)
+        sql, values, columns = select(
+            table.columns, request.columns, request.filters, source=source, pages=False
+        )
+        why = "one reader: a view" if table.is_view else "one reader: a limit, or no row ids"
+        return self._plan_stream(request, (sql, values, columns), str(table.name), why)
+
+    def _plan_query(self, request: ScanRequest) -> ReadPlan:
+        with self._client.cursor() as cursor, translated("query", "query"):
+            text, parameters = bind_named(request.query or "", request.parameters, DIALECT)
+            text = single_select(cursor, text)
+            columns = catalog.columns_of(cursor, text, parameters)
+        sql, values, chosen = select(
+            columns,
+            request.columns,
+            request.filters,
+            source=f"(\n{text}\n) AS query",
+            pages=False,
+        )
+        return self._plan_stream(
+            request, (sql, parameters | values, chosen), "query", "one reader: a query"
+        )
+
+    def _plan_stream(
+        self, request: ScanRequest, selected: tuple[Any, Any, Any], target: str, why: str
+    ) -> ReadPlan:
+        sql, values, columns = selected
+        name = self._open(
+            OpenPlan(
+                client=self._client,
+                snapshot=None,
+                columns=columns,
+                sql=sql,
+                values=values,
+                limit=request.limit,
+                batch_rows=request.batch_rows,
+                target=target,
+            )
+        )
+        return ReadPlan(
+            schema=self._plans[name].schema,
+            splits=(DuckDBSplit(label="all rows", plan=name),),
+            split_by=why,
+            snapshot="one statement",
+            release=lambda: self._release(name),
+        )
+
+    def _open(self, plan: OpenPlan) -> str:
+        name = uuid.uuid4().hex
+        with self._lock:
+            self._plans[name] = plan
+        return name
+
+    def _release(self, name: str) -> None:
+        with self._lock:
+            plan = self._plans.pop(name, None)
+        if plan is not None:
+            plan.close()
+
+
+def _ranges(first: int, end: int, splits: int) -> list[tuple[int, int]]:
+    """Return at most `splits` ranges of about equal size that tile `first` to `end`."""
+    size = max(1, -(-(end - first) // max(1, splits)))
+    return [(start, min(start + size, end)) for start in range(first, end, size)] or [(first, end)]
+
+
+def _check_read(request: ScanRequest) -> None:
+    if (request.table is None) == (request.query is None):
+        raise ConfigurationError("give a table or a query, and not both")
+    if request.batch_rows < 1 or (request.limit is not None and request.limit < 0):
+        raise ConfigurationError("batch_rows is at least 1, and limit at least 0")
+    if request.format is not None or request.format_options:
+        raise ConfigurationError(
+            "a table in DuckDB has no file format", advice="Leave format and format_options out"
+        )
+    if request.columns is not None and (
+        not request.columns or len(set(request.columns)) < len(request.columns)
+    ):
+        raise ConfigurationError("columns: name at least one, and each once")

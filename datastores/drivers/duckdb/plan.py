@@ -1,0 +1,177 @@
+"""What a write becomes in DuckDB, decided before anything is written: columns, DDL, verdicts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from datastores.drivers.base import ColumnPlan, Verdict, WritePlan, WriteRequest
+from datastores.drivers.duckdb import catalog
+from datastores.drivers.duckdb.catalog import DIALECT, Column, Table, qualified
+from datastores.drivers.duckdb.client import Client
+from datastores.drivers.duckdb.convert import convert, convertible
+from datastores.drivers.duckdb.errors import translated
+from datastores.drivers.duckdb.types import note_for, to_duckdb, wire_arrow
+from datastores.drivers.sql.dialect import literal
+from datastores.drivers.sql.statements import SQLColumn, create_table
+from datastores.drivers.sql.target import check_existence, check_keys, check_names, check_request
+from datastores.errors import (
+    AlreadyExistsError,
+    DataError,
+    PermissionDeniedError,
+    SchemaMismatchError,
+    UnsupportedOperationError,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteColumn:
+    """One column's way into the table."""
+
+    name: str
+    incoming: pa.DataType
+    arrow: pa.DataType
+    """The table's column as users see it."""
+    stored: pa.DataType
+    """What its DuckDB type means in Arrow."""
+    type: str
+    """In DuckDB's words."""
+    nullable: bool
+
+    @property
+    def wire(self) -> pa.DataType:
+        """The Arrow type in which it is staged and enters DuckDB."""
+        return wire_arrow(self.stored)
+
+    def to_wire(self, array: pa.Array) -> pa.Array:
+        """Return values as they are staged: the same ones, or an error naming one that is not."""
+        if not self.nullable and array.null_count:
+            raise DataError(
+                f"column {self.name!r}: a NULL, and the table's column is NOT NULL",
+                advice="Fill it in, or leave those rows out with filters=[...]",
+            )
+        for type_ in dict.fromkeys((self.arrow, self.stored, self.wire)):
+            array = convert(array, type_, self.name)
+        return array
+
+    def plan(self) -> ColumnPlan:
+        """Return what becomes of the column."""
+        note = None
+        if self.arrow != self.stored:
+            note = f"reads back as {self.arrow}, noted in the column's comment"
+        elif self.incoming != self.arrow:
+            note = f"each value is checked to fit {self.type}"
+        return ColumnPlan(
+            name=self.name,
+            arrow_type=str(self.incoming),
+            target_type=self.type,
+            verdict=Verdict.TAGGED if self.arrow != self.stored else Verdict.EXACT,
+            note=note,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A write that was checked against the target as it is now."""
+
+    columns: tuple[WriteColumn, ...]
+    statements: tuple[str, ...]
+    """DDL, if the table has to be created."""
+
+    def plan(self) -> WritePlan:
+        """Return it for people."""
+        return WritePlan(
+            columns=tuple(one.plan() for one in self.columns),
+            statements=self.statements,
+            bulk_path="Arrow files (lz4) beside the database",
+            publish="appears at once when finished (one transaction)",
+        )
+
+
+def prepare(client: Client, request: WriteRequest) -> Prepared:
+    """Check a write against the target; nothing is written."""
+    check_request(request, DIALECT)
+    if client.config.read_only:
+        raise PermissionDeniedError(
+            f"{client.config.path} is opened read-only",
+            driver="duckdb",
+            operation="write_table",
+            target=str(request.table),
+            advice="Set read_only: false to write to it",
+        )
+    if not client.exists():
+        return resolve(None, request)
+    with client.cursor() as cursor, translated("plan_write", str(request.table)):
+        return resolve(catalog.find_any_case(cursor, request.table), request)
+
+
+def resolve(table: Table | None, request: WriteRequest) -> Prepared:
+    """Decide how a request meets a table, or the lack of one."""
+    check_existence(request, exists=table is not None, engine="duckdb")
+    if table is None:
+        return _new(request)
+    if table.is_view:
+        raise UnsupportedOperationError(
+            f"{request.table} is a view, which takes no rows",
+            driver="duckdb",
+            target=str(request.table),
+            advice="Write to the table under it",
+        )
+    if table.name != qualified(request.table):
+        raise AlreadyExistsError(
+            f"{table.name} exists, and DuckDB takes {request.table} for the same name",
+            driver="duckdb",
+            target=str(request.table),
+            advice=f"Write {table.name}, or choose another name",
+        )
+    check_names(request, [one.name for one in table.columns])
+    check_keys(request, table.unique)
+    known = {one.name: one for one in table.columns}
+    return Prepared(tuple(_existing(field, known[field.name]) for field in request.schema), ())
+
+
+def _existing(field: pa.Field, column: Column) -> WriteColumn:
+    if not convertible(field.type, column.arrow):
+        raise SchemaMismatchError(
+            f"column {field.name!r} is of type {field.type}, and the table's is {column.type}",
+            advice="Convert it with types={...}; nothing was changed",
+        )
+    return WriteColumn(
+        name=field.name,
+        incoming=field.type,
+        arrow=column.arrow,
+        stored=column.stored,
+        type=column.type,
+        nullable=column.nullable,
+    )
+
+
+def _new(request: WriteRequest) -> Prepared:
+    columns = []
+    for field in request.schema:
+        stored = to_duckdb(field)
+        columns.append(
+            WriteColumn(
+                name=field.name,
+                incoming=field.type,
+                arrow=field.type,
+                stored=stored.arrow,
+                type=stored.type,
+                nullable=field.nullable and field.name not in request.keys,
+            )
+        )
+    table = qualified(request.table)
+    declared = tuple(
+        SQLColumn(name=one.name, type=one.type, nullable=one.nullable) for one in columns
+    )
+    statements = [create_table(table, declared, request.keys, DIALECT)]
+    if table.schema is not None and table.schema != catalog.MAIN:
+        statements.insert(0, f"CREATE SCHEMA IF NOT EXISTS {DIALECT.identifier(table.schema)}")
+    statements += [
+        f"COMMENT ON COLUMN {DIALECT.table(table)}.{DIALECT.identifier(one.name)} "
+        f"IS {literal(note_for(one.arrow, one.name))}"
+        for one in columns
+        if one.arrow != one.stored
+    ]
+    return Prepared(tuple(columns), tuple(statements))

@@ -1,0 +1,259 @@
+"""Writing: parts as Arrow files beside the database, and one transaction that publishes them.
+
+Arrow files and not Parquet, since they hold every Arrow type as it is, and cost less to write.
+"""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import duckdb
+import pyarrow as pa
+from typing_extensions import override
+
+from datastores.drivers.base import Receipt, WriteRequest, WriteSession
+from datastores.drivers.duckdb.catalog import DIALECT, JOURNAL_SCHEMA, find_any_case, qualified
+from datastores.drivers.duckdb.client import Client
+from datastores.drivers.duckdb.plan import Prepared, WriteColumn, resolve
+from datastores.drivers.sql.statements import Publish, duplicate_keys
+from datastores.errors import (
+    DataError,
+    DatastoreError,
+    DriverError,
+    PreconditionFailedError,
+    SchemaMismatchError,
+)
+from datastores.types.fields import without_metadata
+from datastores.values import TableName, WriteMode
+
+_JOURNAL = DIALECT.table(TableName("journal", JOURNAL_SCHEMA))
+_INCOMING = "datastores_incoming"
+_PARTITIONS = "temp.datastores_partitions"
+
+
+@dataclass(frozen=True, slots=True)
+class DuckDBWriteSession(WriteSession):
+    """One write. Only `publish` and `discard` open the database."""
+
+    client: Client
+    request: WriteRequest
+    prepared: Prepared
+
+    @property
+    def folder(self) -> Path:
+        """Where this job's parts are."""
+        return self.client.config.staging / quote(self.request.job, safe="")
+
+    @override
+    def write(self, part: str, batches: pa.RecordBatchReader) -> Receipt:
+        if without_metadata(batches.schema) != without_metadata(self.request.schema):
+            raise SchemaMismatchError(
+                f"part {part!r} does not have the schema that the write was begun with",
+                target=str(self.request.table),
+            )
+        path = self.folder / f"{quote(part, safe='')}-{uuid.uuid4().hex}.arrow"
+        try:
+            rows = self._stage(path, batches)
+            size = path.stat().st_size
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+        return Receipt(part=part, rows=rows, bytes=size, outputs=(path.name,))
+
+    def _stage(self, path: Path, batches: pa.RecordBatchReader) -> int:
+        columns = self.prepared.columns
+        schema = _wire_schema(columns)
+        options = pa.ipc.IpcWriteOptions(compression="lz4")
+        rows = 0
+        with _disk_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = pa.OSFile(str(path), "wb")
+        with file, pa.ipc.new_stream(file, schema, options=options) as writer:
+            for batch in batches:
+                arrays = [
+                    one.to_wire(array) for one, array in zip(columns, batch.columns, strict=True)
+                ]
+                with _disk_errors(path):
+                    writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=schema))
+                rows += batch.num_rows
+        return rows
+
+    @override
+    def publish(self, receipts: Sequence[Receipt]) -> None:
+        # Of two attempts at one part one counts, whoever hands in both receipts.
+        parts = {receipt.part: receipt for receipt in reversed(receipts)}
+        paths = [self._path(name) for one in parts.values() for name in one.outputs]
+        try:
+            with self.client.transaction("publish", str(self.request.table)) as cursor:
+                if not _is_published(cursor, self.request.job):
+                    self._publish(cursor, paths)
+        except DataError as error:
+            raise self._named(error, paths) from error
+
+    def _publish(self, cursor: duckdb.DuckDBPyConnection, paths: list[Path]) -> None:
+        request = self.request
+        missing = [path.name for path in paths if not path.exists()]
+        if missing:
+            raise PreconditionFailedError(
+                f"part {missing[0]!r} of job {request.job} is not in {self.folder}",
+                target=str(request.table),
+                advice="It was discarded; write it again",
+            )
+        self._prepare_target(cursor)
+        publish = Publish(
+            table=qualified(request.table),
+            columns=tuple(request.schema.names),
+            mode=request.mode,
+            keys=request.keys,
+            partition_by=request.partition_by,
+        )
+        rows = _select(self.prepared.columns)
+        if request.mode == WriteMode.UPSERT:
+            with _incoming(cursor, self.prepared.columns, paths):
+                self._refuse_duplicates(cursor, rows)
+        if request.mode == WriteMode.REPLACE_PARTITIONS:
+            names = DIALECT.columns(request.partition_by)
+            with _incoming(cursor, self.prepared.columns, paths):
+                cursor.execute(
+                    f"CREATE TEMP TABLE {_PARTITIONS} AS SELECT DISTINCT {names} FROM ({rows})"
+                )
+        if statement := publish.clear(_PARTITIONS, DIALECT):
+            cursor.execute(statement)
+        with _incoming(cursor, self.prepared.columns, paths):
+            cursor.execute(publish.insert(rows, DIALECT))
+        if request.mode == WriteMode.REPLACE_PARTITIONS:
+            cursor.execute(f"DROP TABLE {_PARTITIONS}")
+        cursor.execute(
+            f"INSERT INTO {_JOURNAL} VALUES ($job, $target, now())",
+            {"job": request.job, "target": str(request.table)},
+        )
+
+    def _prepare_target(self, cursor: duckdb.DuckDBPyConnection) -> None:
+        """Create the table, or check that it is still what the parts were staged for."""
+        now = resolve(find_any_case(cursor, self.request.table), self.request)
+        if now.columns != self.prepared.columns:
+            raise PreconditionFailedError(
+                f"the columns of {self.request.table} changed while the parts were written",
+                target=str(self.request.table),
+                advice="Write again; nothing was changed",
+            )
+        for statement in now.statements:
+            cursor.execute(statement)
+
+    def _refuse_duplicates(self, cursor: duckdb.DuckDBPyConnection, rows: str) -> None:
+        keys = self.request.keys
+        found = cursor.sql(duplicate_keys(rows, keys, DIALECT)).to_arrow_table().to_pylist()
+        if found:
+            key = ", ".join(f"{name} = {value!r}" for name, value in found[0].items())
+            why = "has a NULL in it" if None in found[0].values() else "is there more than once"
+            raise DataError(
+                f"the key {key} {why} in the data",
+                target=str(self.request.table),
+                advice="Each key may be there once, and none is NULL; nothing was changed",
+            )
+
+    def _named(self, error: DataError, paths: list[Path]) -> DatastoreError:
+        """Return the error with the column and value that DuckDB could not convert, if it was that."""
+        if not isinstance(error.__cause__, duckdb.Error):
+            return error
+        suspects = [one for one in self.prepared.columns if one.wire == pa.string()]
+        with self.client.cursor() as cursor:
+            for one in suspects:
+                name = DIALECT.identifier(one.name)
+                with _incoming(cursor, self.prepared.columns, paths):
+                    found = cursor.execute(
+                        f"SELECT {name} FROM {_INCOMING} WHERE {name} IS NOT NULL "
+                        f"AND TRY_CAST({name} AS {one.type}) IS NULL LIMIT 1"
+                    ).fetchall()
+                if found:
+                    return DataError(
+                        f"column {one.name!r}: the value {found[0][0]!r} has no equal in {one.type}",
+                        driver="duckdb",
+                        operation="publish",
+                        target=str(self.request.table),
+                        advice="Convert it, or leave the row out; nothing was changed",
+                    )
+        return error
+
+    @override
+    def discard(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+        if self.folder.parent.is_dir() and not any(self.folder.parent.iterdir()):
+            self.folder.parent.rmdir()
+        if not self.client.exists():
+            return
+        with self.client.transaction("discard", str(self.request.table)) as cursor:
+            if _is_published(cursor, self.request.job):
+                cursor.execute(
+                    f"DELETE FROM {_JOURNAL} WHERE job = $job",
+                    {"job": self.request.job},
+                )
+
+    def _path(self, name: str) -> Path:
+        if Path(name).name != name:
+            raise DataError(f"{name!r} is not the name of a staged part")
+        return self.folder / name
+
+
+def _wire_schema(columns: tuple[WriteColumn, ...]) -> pa.Schema:
+    return pa.schema([pa.field(one.name, one.wire) for one in columns])
+
+
+def _select(columns: tuple[WriteColumn, ...]) -> str:
+    listed = ", ".join(
+        f"CAST({DIALECT.identifier(one.name)} AS {one.type}) AS {DIALECT.identifier(one.name)}"
+        for one in columns
+    )
+    return f"SELECT {listed} FROM {_INCOMING}"
+
+
+@contextmanager
+def _incoming(
+    cursor: duckdb.DuckDBPyConnection, columns: tuple[WriteColumn, ...], paths: list[Path]
+) -> Iterator[None]:
+    """Let SQL read the staged parts as one stream, once, under the name `_INCOMING`."""
+    reader = pa.RecordBatchReader.from_batches(_wire_schema(columns), _batches(paths))
+    cursor.register(_INCOMING, reader)
+    try:
+        yield
+    finally:
+        cursor.unregister(_INCOMING)
+
+
+def _batches(paths: list[Path]) -> Iterator[pa.RecordBatch]:
+    for path in paths:
+        with pa.OSFile(str(path)) as file, pa.ipc.open_stream(file) as reader:
+            yield from reader
+
+
+def _is_published(cursor: duckdb.DuckDBPyConnection, job: str) -> bool:
+    """Look for a job in the journal, which is created when first asked for."""
+    cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {DIALECT.identifier(JOURNAL_SCHEMA)}")
+    cursor.execute(
+        f"CREATE TABLE IF NOT EXISTS {_JOURNAL} "
+        "(job VARCHAR PRIMARY KEY, target VARCHAR NOT NULL, published TIMESTAMPTZ NOT NULL)"
+    )
+    found = cursor.execute(
+        f"SELECT 1 FROM {_JOURNAL} WHERE job = $job",
+        {"job": job},
+    ).fetchall()
+    return bool(found)
+
+
+@contextmanager
+def _disk_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DriverError(
+            f"could not write the staged part {path.name}: {error.strerror or error}",
+            driver="duckdb",
+            operation="write",
+            advice=f"Look at the rights and the space of {path.parent}",
+        ) from error

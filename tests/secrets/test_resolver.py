@@ -1,0 +1,157 @@
+"""From reference to secret: once for many threads, again after its lifetime or a refused login."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from datastores.errors import NotFoundError, PermissionDeniedError, UnsupportedOperationError
+from datastores.secrets import Resolver, Secret, SecretRef
+
+REF = SecretRef(source="vault", name="a")
+OTHER = SecretRef(source="vault", name="b")
+
+
+class Source:
+    """A secret source that counts, and gives a new value each time."""
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        self.calls: list[str] = []
+        self.seconds = seconds
+
+    def __call__(self, ref: SecretRef) -> Secret:
+        self.calls.append(ref.name)
+        time.sleep(self.seconds)
+        return Secret(f"{ref.name}{len(self.calls)}")
+
+
+def test_one_fetch_for_many_threads() -> None:
+    source = Source(seconds=0.05)
+    resolver = Resolver({"vault": source})
+    barrier = threading.Barrier(8)
+
+    def ask(_: int) -> str:
+        barrier.wait()
+        return resolver.resolve(REF).reveal()
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(ask, range(8))) == {"a1"}
+    assert source.calls == ["a"]
+
+
+def test_one_refresh_for_many_threads() -> None:
+    source = Source(seconds=0.1)
+    resolver = Resolver({"vault": source})
+    resolver.resolve(REF)
+    barrier = threading.Barrier(8)
+
+    def ask(_: int) -> str:
+        barrier.wait()
+        return resolver.resolve(REF, refresh=True).reveal()
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(ask, range(8))) == {"a2"}
+    assert source.calls == ["a", "a"]
+
+
+def test_references_do_not_wait_for_one_another() -> None:
+    release = threading.Event()
+
+    def fetch(ref: SecretRef) -> Secret:
+        if ref == REF:
+            assert release.wait(10)
+        return Secret(ref.name)
+
+    resolver = Resolver({"vault": fetch})
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(resolver.resolve, REF)
+        assert resolver.resolve(OTHER).reveal() == "b"
+        assert not slow.done()
+        release.set()
+        assert slow.result().reveal() == "a"
+
+
+def test_lifetime() -> None:
+    source = Source()
+    resolver = Resolver({"vault": source}, lifetime_seconds=0.2)
+    assert [resolver.resolve(REF).reveal() for _ in range(3)] == ["a1"] * 3
+    time.sleep(0.25)
+    assert resolver.resolve(REF).reveal() == "a2"
+
+
+def test_refresh_skips_the_cache() -> None:
+    source = Source()
+    resolver = Resolver({"vault": source})
+    assert resolver.resolve(REF).reveal() == "a1"
+    assert resolver.resolve(REF, refresh=True).reveal() == "a2"
+    assert resolver.resolve(REF).reveal() == "a2"
+
+
+def test_a_failure_is_not_kept() -> None:
+    answers: Iterator[Secret | NotFoundError] = iter([NotFoundError("not yet"), Secret("now")])
+
+    def fetch(_: SecretRef) -> Secret:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    resolver = Resolver({"vault": fetch})
+    with pytest.raises(NotFoundError):
+        resolver.resolve(REF)
+    assert resolver.resolve(REF).reveal() == "now"
+
+
+def test_a_secret_is_itself() -> None:
+    secret = Secret("x")
+    assert Resolver().resolve(secret) is secret
+
+
+def test_an_unknown_source() -> None:
+    with pytest.raises(UnsupportedOperationError, match="'key_vault'") as caught:
+        Resolver().resolve(SecretRef(source="key_vault", name="a", vault="b"))
+    assert "env, file" in str(caught.value)
+
+
+def test_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    ref = SecretRef(source="env", name="DATASTORES_TEST_SECRET")
+    monkeypatch.delenv("DATASTORES_TEST_SECRET", raising=False)
+    with pytest.raises(NotFoundError, match="'DATASTORES_TEST_SECRET' is not set"):
+        Resolver().resolve(ref)
+    monkeypatch.setenv("DATASTORES_TEST_SECRET", "")
+    assert Resolver().resolve(ref).reveal() == ""
+
+
+def test_fields(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATASTORES_TEST_SECRET", json.dumps({"user": "ä", "port": 5, "null": None}))
+    found = {
+        field: Resolver().resolve(
+            SecretRef(source="env", name="DATASTORES_TEST_SECRET", field=field)
+        )
+        for field in ("user", "port")
+    }
+    assert {field: secret.reveal() for field, secret in found.items()} == {"user": "ä", "port": "5"}
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [(b"pw", "pw"), (b"pw\n", "pw"), (b"pw\r\n", "pw"), (b"pw\n\n", "pw\n"), (b" pw ", " pw "),
+     (b"a\r\nb\rc\n", "a\r\nb\rc"), ("ä".encode(), "ä"), (b"", "")],
+)  # fmt: skip
+def test_files(tmp_path: Path, content: bytes, expected: str) -> None:
+    (tmp_path / "pw").write_bytes(content)
+    ref = SecretRef(source="file", name=str(tmp_path / "pw"))
+    assert Resolver().resolve(ref).reveal() == expected
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match="does not exist"):
+        Resolver().resolve(SecretRef(source="file", name=str(tmp_path / "none")))
+    with pytest.raises(PermissionDeniedError, match="cannot be read"):
+        Resolver().resolve(SecretRef(source="file", name=str(tmp_path)))
