@@ -29,6 +29,9 @@ _LINK = re.compile(r"\]\((?!https?://|#)([^)#]+)")
 _SHOWN = frozenset({"toml", "yaml"})
 
 
+_OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+
+
 @dataclass(frozen=True)
 class Block:
     language: str
@@ -83,7 +86,6 @@ def run_python(text: str, names: dict[str, Any], where: str) -> str:
 def test_blocks_run(document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {"__name__": "__main__"}
-    options = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
     for block in blocks_of(document):
         where = f"{document.name}:{block.line}"
         if block.sets_up or block.language in _SHOWN:
@@ -97,7 +99,7 @@ def test_blocks_run(document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
             else run_python(block.text, names, where)
         )
         if block.output is not None:
-            same = doctest.OutputChecker().check_output(block.output, printed, options)
+            same = doctest.OutputChecker().check_output(block.output, printed, _OPTIONS)
             assert same, f"{where} printed:\n{printed}"
 
 
@@ -108,6 +110,18 @@ def test_the_readme_has_both_commands_and_a_tour() -> None:
         "./run tests\n",
     ]
     assert sum(block.output is not None for block in blocks) > 5
+
+
+def test_the_demo_prints_what_the_readme_shows(tmp_path: Path) -> None:
+    (block,) = [one for one in blocks_of(ROOT / "README.md") if one.text == "./run demo\n"]
+    assert block.output
+    # What the script runs once all is set up. Parts finish in either order.
+    printed = run_shell("python -m datastores demo", tmp_path)
+    shown, got = (
+        "\n".join(line for line in text.splitlines() if not line.startswith(" part "))
+        for text in (block.output, printed)
+    )
+    assert doctest.OutputChecker().check_output(f"{shown}\n", f"{got}\n", _OPTIONS), printed
 
 
 def test_set_up_commands_exist() -> None:
