@@ -135,9 +135,8 @@ def refuse_secrets(url: str) -> None:
     """Raise if a URL carries a user, password, key or signature; the message does not repeat it."""
     _, separator, rest = url.partition("://")
     authority = rest.partition("/")[0] if separator else ""
-    _, colon, port = authority.rpartition(":")
-    # A password with a slash in it ends the authority before the '@'.
-    if "@" in authority or (colon and not port.isdecimal()):
+    # A password with a slash in it puts the '@' after the first one; no name holds a colon.
+    if "@" in authority or ":" in authority:
         raise ConfigurationError(
             "a URL with credentials before '@' is refused",
             advice="Name a datastore in the workspace file, whose secret is a reference",

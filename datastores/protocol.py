@@ -126,6 +126,25 @@ class DatastoreFileSystem(CommittingFileSystem, AsyncFileSystem, metaclass=_Find
         return infos if detail else [one["name"] for one in infos]
 
     @override
+    async def _exists(self, path: str, **kwargs: Any) -> bool:
+        return await self._ask("exists", path, **kwargs)
+
+    @override
+    async def _isdir(self, path: str) -> bool:
+        return await self._ask("isdir", path)
+
+    @override
+    async def _isfile(self, path: str) -> bool:
+        return bool(self._strip_protocol(path)) and await self._ask("isfile", path)
+
+    async def _ask(self, method: str, path: str, **kwargs: Any) -> bool:
+        # A store may know without what `info` costs: a table's size is that of a rendered file.
+        try:
+            return not self._strip_protocol(path) or await self._call(method, path, **kwargs)
+        except FileNotFoundError:
+            return False
+
+    @override
     async def _walk(
         self, path: str, maxdepth: int | None = None, on_error: Any = "omit", **kwargs: Any
     ) -> AsyncIterator[Any]:

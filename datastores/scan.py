@@ -72,7 +72,8 @@ class Scan:
             import pandas as pd
         except ModuleNotFoundError as error:
             raise _missing("pandas") from error
-        return self.to_arrow().to_pandas(types_mapper=pd.ArrowDtype)
+        frame: pd.DataFrame = self.to_arrow().to_pandas(types_mapper=pd.ArrowDtype)
+        return frame
 
     def to_polars(self) -> pl.DataFrame:
         """Return all rows as a Polars data frame."""

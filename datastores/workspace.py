@@ -111,7 +111,7 @@ class Workspace(Mapping[str, Datastore]):
             name = str(mapping.get("name", "default"))
             mapping = {"default": name, "datastores": {name: mapping}}
         _refuse_unknown(mapping, _TOP_KEYS, "the workspace file")
-        stores = mapping.get("datastores") or {}
+        stores = mapping.get("datastores", {})
         if not isinstance(stores, Mapping):
             raise ConfigurationError("datastores: is a mapping from names to stores")
         entries = {
@@ -183,6 +183,10 @@ class Workspace(Mapping[str, Datastore]):
             # Of two threads that come here at once both get the same store.
             self._stores.setdefault(name, store)
         return self._stores[name]
+
+    @override
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries
 
     @override
     def __iter__(self) -> Iterator[str]:

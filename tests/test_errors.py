@@ -47,7 +47,7 @@ def test_each_class(kind: type[DatastoreError]) -> None:
     )
     assert str(error) == "no such thing. Look"
     assert str(kind("no such thing")) == "no such thing"
-    for other in (pickle.loads(pickle.dumps(error)), copy.copy(error)):  # noqa: S301
+    for other in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
         assert type(other) is kind
         assert (str(other), other.context()) == (str(error), error.context())
         assert other.context() == {

@@ -3,7 +3,7 @@ import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +25,12 @@ from datastores.errors import (
     ConfigurationError,
     NotFoundError,
     PermissionDeniedError,
+    UnsupportedOperationError,
 )
 from datastores.protocol import DatastoreFileSystem
 from datastores.testing.filesystems import ODD_NAMES, FilesystemConformance
+
+STORES = ["files", "other", "cache", "warehouse"]
 
 
 @pytest.fixture
@@ -36,6 +39,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "files": {"type": "local", "path": "files"},
         "other": {"type": "local", "path": "other"},
         "cache": {"type": "memory"},
+        "warehouse": {"type": "duckdb", "path": str(tmp_path / "warehouse.duckdb")},
     }
     path = tmp_path / "datastores.yaml"
     path.write_text(yaml.safe_dump({"datastores": stores}, sort_keys=False))
@@ -45,7 +49,9 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def fs(workspace: Path) -> Iterator[Any]:
-    yield fsspec.filesystem("datastore")
+    filesystem = fsspec.filesystem("datastore")
+    yield filesystem
+    filesystem.workspace.close()
     DatastoreFileSystem.clear_instance_cache()
 
 
@@ -87,11 +93,13 @@ class TestPaths:
 
     def test_the_root_lists_the_stores(self, fs: Any) -> None:
         for root in ("", "/", "datastore://", "datastore:///"):
-            assert fs.ls(root, detail=False) == ["files", "other", "cache"]
+            assert fs.ls(root, detail=False) == STORES
             assert fs.isdir(root)
         assert fs.ls("files") == []
         fs.pipe({"files/a": b"1", "cache/b/c": b"2"})
         assert fs.find("") == ["cache/b/c", "files/a"]
+        assert fs.exists("")
+        assert not fs.isfile("")
         assert fs.glob("*/b/*") == ["cache/b/c"]
         assert fs.unstrip_protocol("") == "datastore://"
 
@@ -141,7 +149,7 @@ class TestInstances:
         assert second is not first
         assert second != first
         assert second.ls("", detail=False) == ["only"]
-        assert first.ls("", detail=False) == ["files", "other", "cache"]
+        assert first.ls("", detail=False) == STORES
         assert fsspec.filesystem("datastore", workspace=str(workspace)) is first
 
     def test_another_process_finds_the_same(
@@ -206,7 +214,40 @@ class TestBetweenStores:
     def test_a_failed_copy_leaves_nothing(self, fs: Any) -> None:
         with pytest.raises(NotFoundError):
             fs.cp_file("files/missing", "cache/copy")
-        assert fs.find("") == []
+        assert fs.find("files") == fs.find("cache") == []
+
+
+class TestTables:
+    @pytest.fixture(autouse=True)
+    def orders(self, fs: Any) -> None:
+        table = pa.table({"id": [1, 2, 3], "name": ["a", "ß", None]})
+        fs.workspace["warehouse"].write_table("main.a b", table)
+
+    def test_they_are_files(self, fs: Any) -> None:
+        assert fs.ls("warehouse", detail=False) == ["warehouse/main"]
+        assert fs.ls("warehouse/main", detail=False) == ["warehouse/main/a b.parquet"]
+        assert fs.exists("warehouse/main/a b.csv")
+        assert not fs.exists("warehouse/main/none.csv")
+        read = pd.read_parquet("datastore://warehouse/main/a%20b.parquet")
+        assert read["id"].tolist() == [1, 2, 3]
+        assert pd.read_csv("datastore://warehouse/main/a%20b.csv")["name"].tolist()[1] == "ß"
+
+    def test_they_are_copied(self, fs: Any) -> None:
+        fs.cp("warehouse/main/a b.parquet", "files/copy.parquet")
+        assert pd.read_parquet("datastore://files/copy.parquet")["id"].tolist() == [1, 2, 3]
+
+    def test_they_are_not_written(self, fs: Any) -> None:
+        calls: tuple[Callable[[], object], ...] = (
+            lambda: fs.pipe_file("warehouse/main/a b.parquet", b"1"),
+            lambda: fs.rm("warehouse/main/a b.parquet"),
+            lambda: fs.makedirs("warehouse/new"),
+            lambda: fs.cp("files/copy", "warehouse/main/new.parquet"),
+        )
+        fs.pipe_file("files/copy", b"1")
+        for call in calls:
+            with pytest.raises(UnsupportedOperationError):
+                call()
+        assert fs.workspace["warehouse"].scan("main.a b").count() == 3
 
 
 @pytest.fixture

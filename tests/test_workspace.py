@@ -90,7 +90,7 @@ def test_the_embedded_one_is_asked_for(tmp_path: Path, monkeypatch: pytest.Monke
     assert list(workspace) == ["files", "warehouse"]
     assert workspace["files"].driver.place == str(tmp_path / "datastores" / "files")
     assert list(tmp_path.iterdir()) == []
-    assert pickle.loads(pickle.dumps(workspace["files"])).name == "files"  # noqa: S301  # ours
+    assert pickle.loads(pickle.dumps(workspace["files"])).name == "files"  # ours
 
 
 def test_one_azure_ml_document_is_a_workspace(tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_a_long_azure_ml_url_matches_no_unbound_store(file: Path) -> None:
 def test_stores_pickle_as_file_and_name(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = Workspace.load(file)["files"]
     monkeypatch.chdir("/")
-    again: Datastore = pickle.loads(pickle.dumps(store))  # noqa: S301  # ours
+    again: Datastore = pickle.loads(pickle.dumps(store))  # ours
     assert again.name == "files"
     assert again.driver.place == store.driver.place
 

@@ -133,6 +133,12 @@ class _SharedFile(io.BufferedReader):
             super().close()
             self._closed()
 
+    @override
+    def __del__(self) -> None:
+        # Arrow's datasets leave the files they open through fsspec to the collector; without
+        # this, Python warns of every one.
+        self.close()
+
 
 def _is_fresh(rendering: _Rendering) -> bool:
     return rendering.readers > 0 or time.monotonic() - rendering.finished < SHARED_SECONDS
@@ -153,6 +159,6 @@ _SHARED_LOCK = threading.Lock()
 def renderings_of(driver: object) -> Renderings:
     """Return the renderings that all filesystems over one driver share."""
     with _SHARED_LOCK:
-        return (
-            _SHARED.setdefault(driver, Renderings()) if driver not in _SHARED else _SHARED[driver]
-        )
+        if driver not in _SHARED:
+            _SHARED[driver] = Renderings()
+        return _SHARED[driver]

@@ -8,13 +8,13 @@ structs and maps are JSON text.
 from __future__ import annotations
 
 import codecs
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import IO, Any, ClassVar
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 from typing_extensions import override
 
@@ -30,6 +30,8 @@ from datastores.formats.base import (
     refuse_null,
     slices,
 )
+from datastores.formats.csv_quotes import QuoteCount, ends_inside_quotes
+from datastores.formats.csv_write import CsvWriter
 from datastores.formats.infer_text import infer_types
 from datastores.formats.text_values import first_failure, shown
 from datastores.types.text import parse_type
@@ -37,10 +39,9 @@ from datastores.types.text import parse_type
 # A row has to lie within two blocks, so the block grows when a longer one is met.
 _BLOCK_BYTES = 1 << 20
 _MAX_BLOCK_BYTES = 1 << 28
-# Rows are joined to lines in memory, about this many bytes at a time.
-_WRITE_BYTES = 8 << 20
 _ONE_CHARACTER = ("delimiter", "quote", "escape", "decimal_point")
-_UTF8_BOM = "\ufeff"
+# Arrow has a handler for such rows too, which fails on those that are not UTF-8.
+_RAGGED = re.compile(r"Row #(\d+): Expected (\d+) columns, got (\d+): (.*)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,7 +174,7 @@ class CsvFormat(Format):
 
     @override
     def writer(self, file: IO[bytes], schema: pa.Schema) -> FormatWriter:
-        return _CsvWriter(file, schema, self)
+        return CsvWriter(file, schema, self)
 
     @property
     def dialect(self) -> csv_columns.Dialect:
@@ -188,10 +189,9 @@ class CsvFormat(Format):
         """Return the file's column names, from its header or from what is known."""
         if not self.header and known is not None:
             return list(known.names)
-        ragged: list[Any] = []
-        with _translated(ragged, header=self.header):
+        with _translated(header=self.header):
             try:
-                reader = self._open(file, None, [], _BLOCK_BYTES, ragged)
+                reader = self._open(self._source(file), None, [], _BLOCK_BYTES)
             except pa.ArrowInvalid as error:
                 if "Empty CSV" not in str(error):
                     raise
@@ -212,10 +212,10 @@ class CsvFormat(Format):
         block, done = _BLOCK_BYTES, 0
         while True:
             skip = done
-            ragged: list[Any] = []
-            with _translated(ragged, header=self.header):
+            with _translated(header=self.header):
                 try:
-                    for batch in self._open(file, names, wanted, block, ragged):
+                    source = self._source(file)
+                    for batch in self._open(source, names, wanted, block):
                         fresh = batch.slice(min(skip, batch.num_rows))
                         skip -= batch.num_rows - fresh.num_rows
                         if fresh.num_rows:
@@ -227,25 +227,36 @@ class CsvFormat(Format):
                     if "straddl" not in str(error) or block >= _MAX_BLOCK_BYTES:
                         raise
                 else:
+                    self._refuse_open_quote(file, source)
                     return
             block *= 8
 
+    def _source(self, file: IO[bytes]) -> Any:
+        file.seek(0)
+        source = packing.unpacked(file, self.compression)
+        return QuoteCount(source, self.quote) if self.quote else source
+
+    def _refuse_open_quote(self, file: IO[bytes], source: Any) -> None:
+        if self.quote is None or self.escape is not None or source.count % 2 == 0:
+            return
+        again = self._source(file)
+        if ends_inside_quotes(
+            again, quote=self.quote, delimiter=self.delimiter, encoding=self.encoding
+        ):
+            raise DataError(
+                "the file ends inside a quoted value",
+                advice="It may be cut short, or a quote is not doubled",
+            )
+
     def _open(
         self,
-        file: IO[bytes],
+        source: Any,
         names: list[str] | None,
         wanted: list[str],
         block: int,
-        ragged: list[Any],
     ) -> Any:
-        file.seek(0)
-
-        def note(row: Any) -> str:
-            ragged.append(row)
-            return "error"
-
         return pa_csv.open_csv(
-            packing.unpacked(file, self.compression),
+            source,
             read_options=pa_csv.ReadOptions(
                 use_threads=False,
                 block_size=block,
@@ -261,7 +272,6 @@ class CsvFormat(Format):
                 newlines_in_values=self.quote is not None,
                 # In a file of one column an empty line is a NULL.
                 ignore_empty_lines=names is None or len(names) > 1,
-                invalid_row_handler=note,
             ),
             convert_options=pa_csv.ConvertOptions(
                 # As bytes, so that text that is not UTF-8 is found by row and column.
@@ -274,117 +284,34 @@ class CsvFormat(Format):
         )
 
 
-class _CsvWriter(FormatWriter):
-    def __init__(self, file: IO[bytes], schema: pa.Schema, options: CsvFormat) -> None:
-        self._options = options
-        self._schema = schema
-        self._packer = packing.packer(file, options.compression)
-        self._file = self._packer or file
-        # Kept for the whole file: some encodings begin with a mark, once.
-        self._encode = codecs.getincrementalencoder(options.encoding)().encode
-        special = {options.delimiter, options.quote, options.escape, "\r", "\n"} - {None}
-        self._special = "[" + "".join(f"\\x{ord(one):02x}" for one in special if one) + "]"
-        if options.bom and _is_utf8(options.encoding):
-            self._file.write(self._encode(_UTF8_BOM))
-        if options.header:
-            names = [pa.array([name]) for name in schema.names]
-            self._write_lines([self._cells(one, "header") for one in names])
-
-    @override
-    def write(self, batch: pa.RecordBatch) -> None:
-        for piece in slices(batch, max(1, batch.num_rows * _WRITE_BYTES // max(batch.nbytes, 1))):
-            cells = []
-            for one, array in zip(self._schema, piece.columns, strict=True):
-                text = csv_columns.write(array, one.name, self._options.dialect)
-                cells.append(self._cells(text, one.name))
-            self._write_lines(cells)
-
-    @override
-    def close(self) -> None:
-        if self._packer is not None:
-            self._packer.close()
-
-    @override
-    def abandon(self) -> None:
-        with suppress(OSError, ValueError):
-            self.close()
-
-    def _write_lines(self, cells: list[pa.Array]) -> None:
-        rows = pc.binary_join_element_wise(*cells, self._options.delimiter)
-        lines = "\n".join(rows.to_pylist()) + "\n"
-        try:
-            self._file.write(self._encode(lines))
-        except UnicodeEncodeError as error:
-            raise self._unencodable(cells, error) from error
-
-    def _cells(self, values: pa.Array, column: str) -> pa.Array:
-        """Return texts as they stand between delimiters."""
-        options = self._options
-        quoted = pc.match_substring_regex(values, self._special)
-        # A text that reads as NULL is told from it by its quotes.
-        quoted = pc.or_(quoted, pc.is_in(values, pa.array(list(options.null_words))))
-        if options.quoting == "all":
-            quoted = pc.is_valid(values)
-        if options.quote is None:
-            self._refuse_quotes(values, quoted, column)
-        elif pc.any(quoted).as_py():
-            inner = values
-            for one in dict.fromkeys([options.escape or options.quote, options.quote]):
-                inner = pc.replace_substring(inner, one, (options.escape or one) + one)
-            around = pc.binary_join_element_wise(options.quote, inner, options.quote, "")
-            values = pc.if_else(quoted, around, values)
-        return values.fill_null(options.null_words[0])
-
-    def _refuse_quotes(self, values: pa.Array, quoted: pa.Array, column: str) -> None:
-        if pc.any(quoted).as_py():
-            value = values[quoted.index(pa.scalar(value=True)).as_py()].as_py()
-            raise DataError(
-                f"column {column!r}: {shown(value)} needs quotes, and the option quote is None",
-                advice="Give a quote character, or another delimiter or null word",
-            )
-
-    def _unencodable(self, cells: list[pa.Array], error: UnicodeEncodeError) -> DataError:
-        bad = error.object[error.start]
-        for name, array in zip(self._schema.names, cells, strict=True):
-            for value in array.to_pylist():
-                if bad in value:
-                    return DataError(
-                        f"column {name!r}: {shown(value)} has a character {bad!r} "
-                        f"that {self._options.encoding} cannot hold",
-                        advice="Write it in utf-8",
-                    )
-        return DataError(f"{bad!r} cannot be written in {self._options.encoding}")
-
-
-class _translated:  # noqa: N801  # reads as a word of the `with` statement
+@contextmanager
+def _translated(*, header: bool) -> Iterator[None]:
     """Turn what Arrow and the codecs raise while reading into a `DataError` that names the row."""
-
-    def __init__(self, ragged: list[Any], *, header: bool) -> None:
-        self._ragged = ragged
-        self._header = header
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if self._ragged and isinstance(error, pa.ArrowInvalid):
-            row = self._ragged[0]
-            number = "" if row.number is None else f" {row.number - self._header}"
+    try:
+        yield
+    except UnicodeError as error:
+        raise DataError(
+            f"the file is not written in the encoding asked for: {error}",
+            advice="Give encoding=, such as 'latin-1' or 'utf-16'",
+        ) from error
+    except pa.ArrowInvalid as error:
+        if ragged := _RAGGED.search(str(error)):
+            row, expected, actual, text = ragged.groups()
             raise DataError(
-                f"row{number} has {row.actual_columns} values where {row.expected_columns} are "
-                f"expected: {shown(row.text)}",
+                f"row {int(row) - header} has {actual} values where {expected} are expected: "
+                f"{shown(text)}",
                 advice="Check the delimiter and the quoting, or mend the row",
             ) from error
-        if isinstance(error, UnicodeError):
-            raise DataError(
-                f"the file is not written in the encoding asked for: {error}",
-                advice="Give encoding=, such as 'latin-1' or 'utf-16'",
-            ) from error
-        if isinstance(error, (pa.ArrowInvalid, *packing.DAMAGED)):
-            raise DataError(
-                f"the file cannot be read as CSV: {error}",
-                advice="It may be damaged, cut short or of another format",
-            ) from error
+        raise _unreadable(error) from error
+    except packing.DAMAGED as error:
+        raise _unreadable(error) from error
+
+
+def _unreadable(error: Exception) -> DataError:
+    return DataError(
+        f"the file cannot be read as CSV: {error}",
+        advice="It may be damaged, cut short or of another format",
+    )
 
 
 def _as_text(batch: pa.RecordBatch, first_row: int) -> pa.RecordBatch:

@@ -218,6 +218,7 @@ def _exact(array: pa.Array, field: pa.Field, first_row: int) -> pa.Array:
 
 def _parsed(block: bytes, wire: pa.Schema, line: int, *, infer: bool = False) -> pa.Table:
     _refuse_deep(block, line)
+    _refuse_other_encodings(block, line)
     try:
         return json_values.parse_lines(block, wire, infer=infer)
     except _PARSE_ERRORS as error:
@@ -275,6 +276,15 @@ def _refuse_deep(block: bytes, line: int) -> None:
     for number, text in enumerate(block.split(b"\n"), line):
         if text.count(b"[") + text.count(b"{") > _MAX_DEPTH and _depth(text) > _MAX_DEPTH:
             raise DataError(f"line {number} is nested deeper than {_MAX_DEPTH} levels")
+
+
+def _refuse_other_encodings(block: bytes, line: int) -> None:
+    # Arrow hands out text in JSON unchecked.
+    try:
+        block.decode()
+    except UnicodeDecodeError as error:
+        bad = line + block.count(b"\n", 0, error.start)
+        raise DataError(f"line {bad} is not UTF-8", advice="JSON lines are UTF-8") from error
 
 
 def _depth(text: bytes) -> int:

@@ -8,15 +8,17 @@ import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
+import pyarrow as pa
 import pytest
 from fsspec import AbstractFileSystem
 from typing_extensions import override
 
-from datastores.drivers.base import FileDriver, FolderChange
+from datastores.bridges.files_as_tables import FilesAsTables
+from datastores.drivers.base import FileDriver, FolderChange, WriteRequest
 from datastores.errors import AlreadyExistsError, NotFoundError, UnsupportedOperationError
 from datastores.testing.filesystems import FilesystemConformance
 from datastores.testing.races import RACERS, race
-from datastores.values import Atomicity, WriteMode
+from datastores.values import Atomicity, TableName, WriteMode
 
 
 class FileDriverConformance(FilesystemConformance):
@@ -65,9 +67,50 @@ class FileDriverConformance(FilesystemConformance):
         driver.close()
         assert driver.filesystem.cat_file("file") == b"1"
 
-    def test_declared_modes_are_known(self, driver: FileDriver) -> None:
-        assert driver.capabilities.writable_files
-        assert WriteMode.UPSERT not in driver.capabilities.write_modes
+    @pytest.mark.parametrize("mode", list(WriteMode))
+    def test_declared_modes_work_and_others_change_nothing(
+        self, driver: FileDriver, mode: WriteMode
+    ) -> None:
+        tables, rows = FilesAsTables(driver), pa.table({"id": [1, 2], "part": ["a", "b"]})
+        if mode is not WriteMode.CREATE:
+            self._write_rows(tables, rows, WriteMode.CREATE)
+        before = driver.filesystem.find("")
+        if mode in driver.capabilities.write_modes:
+            self._write_rows(tables, rows, mode)
+            assert driver.filesystem.find("") != before
+        else:
+            with pytest.raises(UnsupportedOperationError):
+                self._write_rows(tables, rows, mode)
+            assert driver.filesystem.find("") == before
+
+    def _write_rows(self, tables: FilesAsTables, rows: pa.Table, mode: WriteMode) -> None:
+        request = WriteRequest(
+            table=TableName("table"),
+            schema=rows.schema,
+            mode=mode,
+            keys=("id",) if mode is WriteMode.UPSERT else (),
+            partition_by=("part",),
+        )
+        session = tables.begin(request)
+        session.publish([session.write("0", rows.to_reader())])
+        session.discard()
+
+    def test_other_processes_as_declared(self, driver: FileDriver) -> None:
+        driver.filesystem.pipe_file("file", b"1")
+        if driver.capabilities.processes:
+            assert pickle.loads(pickle.dumps(driver.filesystem)).cat_file("file") == b"1"
+        else:
+            with pytest.raises(UnsupportedOperationError):
+                pickle.dumps(driver.filesystem)
+
+    def test_files_are_written_as_declared(self, driver: FileDriver) -> None:
+        if driver.capabilities.writable_files:
+            driver.filesystem.pipe_file("file", b"1")
+            assert driver.filesystem.find("") == ["file"]
+        else:
+            with pytest.raises(UnsupportedOperationError):
+                driver.filesystem.pipe_file("file", b"1")
+            assert driver.filesystem.find("") == []
 
     @pytest.mark.parametrize("replace", [False, True])
     def test_publish_file(self, driver: FileDriver, replace: bool) -> None:
@@ -135,6 +178,15 @@ class FileDriverConformance(FilesystemConformance):
         driver.publish_folder(change)
         assert self.content(driver, "table") == {"new": b"1"}
         assert driver.filesystem.cat_file("tables") == b"beside"
+
+    @pytest.mark.parametrize("clear", [(), ("",)])
+    def test_new_content_under_old_names(self, driver: FileDriver, clear: tuple[str, ...]) -> None:
+        """A copy of files keeps their names, so a name that is there says nothing."""
+        for content in (b"1", b"22"):
+            change = self.change(driver, "table", {"a": content, "p/b": content}, clear=clear)
+            for _ in range(2):
+                driver.publish_folder(change)
+                assert self.content(driver, "table") == {"a": content, "p/b": content}
 
     def test_replace_partitions(self, driver: FileDriver) -> None:
         old = {f"table/p={n}/q=1/old": b"0" for n in (1, 10, 2)} | {"table/top": b"0"}

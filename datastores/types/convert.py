@@ -74,6 +74,10 @@ class Conversion:
         rename, types = rename or {}, types or {}
         _refuse_repeated("the source has", source.names)
         names = list(source.names if columns is None else columns)
+        if not source.names:
+            raise SchemaMismatchError(
+                "a table without columns is not written", advice="Give it one column at least"
+            )
         if not names:
             raise ConfigurationError("columns: names no column", advice="Name one at least")
         _refuse_unknown("columns", names, source.names)

@@ -6,8 +6,9 @@ import datetime as dt
 import decimal
 import pickle
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -89,7 +90,7 @@ def read(store: FilesAsTables, path: str, splits: int = 1, **request: object) ->
     with store.plan_read(scan, splits) as plan:
         batches = []
         for split in plan.splits:
-            for batch in store.read(pickle.loads(pickle.dumps(split))):  # noqa: S301  # our own
+            for batch in store.read(pickle.loads(pickle.dumps(split))):  # our own
                 assert 0 < batch.num_rows <= 16
                 assert batch.schema.equals(plan.schema)
                 batches.append(batch)
@@ -221,7 +222,7 @@ def test_modes_that_are_refused(store: FilesAsTables) -> None:
         store.schema(TableName("t"))
 
 
-FILTERS = [
+FILTERS: list[Any] = [
     [("id", "<", 10)],
     [("id", "in", [1, 50, 99, 1000])],
     [("name", "is null")],
@@ -251,25 +252,25 @@ def test_filters_are_exact_with_and_without_partitions(
             assert sorted(found["id"].to_pylist()) == [row["id"] for row in expected], (path, given)
 
 
-def passes(row: dict[str, object], filters: list[object]) -> bool:
+def passes(row: dict[str, object], filters: list[Any]) -> bool:
     groups = filters if isinstance(filters[0], list) else [filters]
-    return any(all(meets(row[one[0]], *one[1:]) for one in group) for group in groups)  # type: ignore[attr-defined]
+    return any(all(meets(row[one[0]], *one[1:]) for one in group) for group in groups)
 
 
-def meets(cell: object, operator: str, value: object = None) -> bool:
+def meets(cell: Any, operator: str, value: Any = None) -> bool:
     if operator == "is null":
         return cell is None
     if cell is None:
         return False
-    operations = {
+    operations: dict[str, Callable[[], bool]] = {
         "=": lambda: cell == value,
         "!=": lambda: cell != value,
-        "<": lambda: cell < value,  # type: ignore[operator]
-        "<=": lambda: cell <= value,  # type: ignore[operator]
-        ">": lambda: cell > value,  # type: ignore[operator]
-        ">=": lambda: cell >= value,  # type: ignore[operator]
-        "in": lambda: cell in value,  # type: ignore[operator]
-        "not in": lambda: cell not in value,  # type: ignore[operator]
+        "<": lambda: cell < value,
+        "<=": lambda: cell <= value,
+        ">": lambda: cell > value,
+        ">=": lambda: cell >= value,
+        "in": lambda: cell in value,
+        "not in": lambda: cell not in value,
     }
     return bool(operations[operator]())
 
@@ -467,7 +468,7 @@ def test_sessions_go_to_other_processes_or_say_no(store: FilesAsTables, files: F
         with pytest.raises(ConfigurationError, match="another process"):
             pickle.dumps(session)
         return
-    there = pickle.loads(pickle.dumps(session))  # noqa: S301  # our own
+    there = pickle.loads(pickle.dumps(session))  # our own
     receipt = there.write("0", ORDERS.to_reader())
     session.publish([receipt])
     session.discard()

@@ -55,7 +55,7 @@ def test_entries_come_back(entry: dict[str, Any]) -> None:
     config = LakeConfig.from_mapping(entry)
     assert config.to_mapping() == entry
     assert LakeConfig.from_mapping(config.to_mapping()) == config
-    assert pickle.loads(pickle.dumps(config)) == config  # noqa: S301
+    assert pickle.loads(pickle.dumps(config)) == config
     assert repr(entry) == before
 
 

@@ -47,7 +47,7 @@ def test_forms(written: Any, expected: SecretRef) -> None:
     assert parse_secret(found) is found
     assert isinstance(found, SecretRef)
     assert parse_secret(found.to_plain()) == expected
-    assert pickle.loads(pickle.dumps(found)) == expected  # noqa: S301
+    assert pickle.loads(pickle.dumps(found)) == expected
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ def test_a_source_that_fails_half_way(
         )
 
     after = content(workspace, store, "target")
-    assert (after is None) if before is None else after.equals(before)
+    assert after == before
     assert staging_of(workspace) == []
 
 

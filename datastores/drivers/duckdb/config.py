@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from datastores.drivers.config import DriverConfig
+from datastores.drivers.config import DriverConfig, local_path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,7 +13,7 @@ class DuckDBConfig(DriverConfig):
 
     type_name: ClassVar[str] = "duckdb"
 
-    path: str
+    path: str = local_path()
     """Of the database file; `~` is the user's home."""
     staging_path: str | None = None
     """Folder for parts that are not published yet; None for `<path>.datastores`."""

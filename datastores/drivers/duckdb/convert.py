@@ -153,10 +153,21 @@ def _convert_list(array: pa.Array, target: pa.DataType, column: str) -> pa.Array
     lengths = pc.fill_null(pc.list_value_length(array), 0).cast(pa.int64())
     offsets = pa.concat_arrays([pa.array([0], pa.int64()), pc.cumulative_sum(lengths)])
     offsets = offsets.cast(pa.int64() if large else pa.int32())
-    values = convert(array.flatten(), target.value_type, column)
+    values = convert(_values(array, lengths), target.value_type, column)
     kind = pa.LargeListArray if large else pa.ListArray
     mask = pc.invert(valid) if array.null_count else None
     return kind.from_arrays(offsets, values, type=target, mask=mask)
+
+
+def _values(array: pa.Array, lengths: pa.Array) -> pa.Array:
+    """Return the values of all lists, one after the other."""
+    if pa.types.is_fixed_size_list(array.type):
+        return array.flatten()
+    offsets = array.offsets
+    first, end = offsets[0].as_py(), offsets[-1].as_py()
+    # flatten() copies, and knows no extension types; it is needed only if a NULL hides values.
+    hides = (pc.sum(lengths).as_py() or 0) != end - first
+    return array.flatten() if hides else array.values.slice(first, end - first)
 
 
 def _fixed_values(array: pa.Array, size: int, column: str) -> pa.Array:
@@ -174,7 +185,7 @@ def _fixed_values(array: pa.Array, size: int, column: str) -> pa.Array:
     indices: list[int | None] = []
     for end, valid in zip(starts.to_pylist(), filled.to_pylist(), strict=True):
         indices.extend(range(end - size, end) if valid else [None] * size)
-    return array.flatten().take(pa.array(indices, pa.int64()))
+    return _values(array, pc.fill_null(lengths, 0)).take(pa.array(indices, pa.int64()))
 
 
 def _convert_map(array: pa.Array, target: pa.DataType, column: str) -> pa.Array:
@@ -182,7 +193,7 @@ def _convert_map(array: pa.Array, target: pa.DataType, column: str) -> pa.Array:
     lengths = pc.fill_null(pc.list_value_length(as_list), 0)
     offsets = pa.concat_arrays([pa.array([0], pa.int32()), pc.cumulative_sum(lengths)])
     offsets = offsets.cast(pa.int32())
-    entries = as_list.flatten()
+    entries = _values(as_list, lengths)
     keys = convert(entries.field(0), target.key_type, column)
     items = convert(entries.field(1), target.item_type, column)
     mask = array.is_null() if array.null_count else None

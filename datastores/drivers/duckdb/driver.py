@@ -66,7 +66,7 @@ class DuckDBDriver(TableDriver):
 
     @override
     def schema(self, table: TableName) -> pa.Schema:
-        self._require_file(str(table))
+        self._require_file(f"table {table}")
         with self._client.cursor() as cursor, translated("schema", str(table)):
             found = catalog.get_table(cursor, table)
         return pa.schema([one.field for one in found.columns])
@@ -74,7 +74,7 @@ class DuckDBDriver(TableDriver):
     @override
     def plan_read(self, request: ScanRequest, splits: int) -> ReadPlan:
         _check_read(request)
-        self._require_file(str(request.table) if request.table else "query")
+        self._require_file(f"table {request.table}" if request.table else "query")
         if request.table is None:
             return self._plan_query(request)
         cursor = self._client.new_cursor()
@@ -114,7 +114,7 @@ class DuckDBDriver(TableDriver):
     def _require_file(self, target: str) -> None:
         if not self._client.exists():
             raise NotFoundError(
-                f"there is no database file {self.config.path}",
+                f"no {target}: there is no database file {self.config.path}",
                 driver=self.type_name,
                 target=target,
                 advice="Look at its path, or write a table to create it",

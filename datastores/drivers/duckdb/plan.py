@@ -23,6 +23,7 @@ from datastores.errors import (
     SchemaMismatchError,
     UnsupportedOperationError,
 )
+from datastores.types.text import describe_type
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +65,7 @@ class WriteColumn:
             note = f"each value is checked to fit {self.type}"
         return ColumnPlan(
             name=self.name,
-            arrow_type=str(self.incoming),
+            arrow_type=describe_type(self.incoming),
             target_type=self.type,
             verdict=Verdict.TAGGED if self.arrow != self.stored else Verdict.EXACT,
             note=note,

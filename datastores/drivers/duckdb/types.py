@@ -23,7 +23,8 @@ _WIDE_INTEGER = pa.decimal256(39, 0)
 
 # DuckDB's type id -> Arrow type, and the SQL type they pass as if not their own.
 LEAVES: Mapping[str, tuple[pa.DataType, str | None]] = {
-    "boolean": (pa.bool_(), None),
+    # Its lossless export is an extension type that Arrow's own functions do not know in lists.
+    "boolean": (pa.bool_(), "TINYINT"),
     "tinyint": (pa.int8(), None),
     "smallint": (pa.int16(), None),
     "integer": (pa.int32(), None),
@@ -283,8 +284,11 @@ def _stored_member(type_: pa.DataType, column: str) -> Stored:
 
 
 def wire_arrow(type_: pa.DataType) -> pa.DataType:
-    """Return the Arrow type in which values of `type_` enter DuckDB, which takes no decimal256."""
-    if pa.types.is_decimal256(type_):
+    """Return the Arrow type in which values of `type_` enter DuckDB.
+
+    It takes no decimal256, and believes without a look that what is marked as JSON is JSON.
+    """
+    if pa.types.is_decimal256(type_) or isinstance(type_, pa.JsonType):
         return pa.string()
     if pa.types.is_dictionary(type_):
         return wire_arrow(type_.value_type)

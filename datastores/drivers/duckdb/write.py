@@ -220,10 +220,9 @@ def _incoming(
     """Let SQL read the staged parts as one stream, once, under the name `_INCOMING`."""
     reader = pa.RecordBatchReader.from_batches(_wire_schema(columns), _batches(paths))
     cursor.register(_INCOMING, reader)
-    try:
-        yield
-    finally:
-        cursor.unregister(_INCOMING)
+    yield
+    # After a failure nothing runs before the rollback, and the cursor is closed then.
+    cursor.unregister(_INCOMING)
 
 
 def _batches(paths: list[Path]) -> Iterator[pa.RecordBatch]:

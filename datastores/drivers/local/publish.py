@@ -63,8 +63,16 @@ def publish_folder(filesystem: LocalStoreFileSystem, change: FolderChange) -> No
 
 
 def _is_published(place: str, adds: dict[str, str]) -> bool:
-    """Tell whether this change was made before: the names of added files hold the job's id."""
-    return bool(adds) and all(os.path.lexists(os.path.join(place, inner)) for inner in adds)
+    """Tell whether this change was made before, and at most its staged names are left."""
+    return bool(adds) and all(
+        _is_same(staged, os.path.join(place, inner)) for inner, staged in adds.items()
+    )
+
+
+def _is_same(staged: str, target: str) -> bool:
+    if not os.path.lexists(target):
+        return False
+    return not os.path.lexists(staged) or os.path.samestat(os.lstat(staged), os.lstat(target))
 
 
 def _publish(place: str, build: str, adds: dict[str, str], cleared: tuple[str, ...]) -> None:

@@ -208,18 +208,19 @@ class MemoryStoreFileSystem(StoreFileSystem):
             join_path(folder, inner): self._strip_protocol(staged) for staged, inner in change.add
         }
         with self._all_or_nothing():
-            if not adds or not all(target in self._files for target in adds):
-                if change.must_be_absent and self.find(folder):
-                    raise errors.exists(folder)
-                for cleared in change.clear:
-                    self._clear(join_path(folder, cleared).rstrip("/"))
-                self._make_folder(folder)
-                for target, staged in adds.items():
-                    if staged in self._files or target not in self._files:
-                        self._rename(staged, target)
-            for staged in adds.values():
-                if staged in self._files:
-                    self.rm_file(staged)
+            if adds and all(
+                target in self._files and staged not in self._files
+                for target, staged in adds.items()
+            ):
+                return
+            if change.must_be_absent and self.find(folder):
+                raise errors.exists(folder)
+            for cleared in change.clear:
+                self._clear(join_path(folder, cleared).rstrip("/"))
+            self._make_folder(folder)
+            for target, staged in adds.items():
+                if staged in self._files or target not in self._files:
+                    self._rename(staged, target)
 
     @contextmanager
     def _all_or_nothing(self) -> Iterator[None]:
