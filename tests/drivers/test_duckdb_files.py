@@ -1,4 +1,4 @@
-# ruff: noqa: S608  # SQL from constants
+# SQL from constants
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-# ruff: noqa: S301, S608  # pickles of our own, and SQL from constants
+# pickles of our own, and SQL from constants
 """What is DuckDB's own: one snapshot, one process, what a table keeps when its rows are replaced."""
 
 from __future__ import annotations

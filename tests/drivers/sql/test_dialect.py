@@ -1,4 +1,4 @@
-# ruff: noqa: S608  # the SQL is built by what is tested
+# the SQL is built by what is tested
 from __future__ import annotations
 
 import duckdb
