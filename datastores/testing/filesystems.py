@@ -147,14 +147,22 @@ class FilesystemConformance(
                 file.write(b"whole")
         assert fs.cat_file(path) == b"whole"
 
-    def test_a_file_that_is_never_closed(self, fs: AbstractFileSystem, fs_path: str) -> None:
+    @pytest.mark.parametrize("mode", ["wb", "w"])
+    def test_a_file_that_is_never_closed(
+        self, fs: AbstractFileSystem, fs_path: str, mode: str
+    ) -> None:
         with pytest.warns(ResourceWarning, match="not closed"):
-            self._write_and_forget(fs, f"{fs_path}/file")
+            self._write_and_forget(fs, f"{fs_path}/file", mode)
         assert not fs.exists(f"{fs_path}/file")
 
-    def _write_and_forget(self, fs: AbstractFileSystem, path: str) -> None:
-        fs.open(path, "wb").write(b"half")
+    def _write_and_forget(self, fs: AbstractFileSystem, path: str, mode: str) -> None:
+        fs.open(path, mode).write(b"half" if "b" in mode else "half")
         gc.collect()
+
+    def test_a_file_that_cannot_be_opened(self, fs: AbstractFileSystem, fs_path: str) -> None:
+        with pytest.raises(LookupError):
+            fs.open(f"{fs_path}/file", "w", encoding="no such")
+        assert not fs.exists(f"{fs_path}/file")
 
     def test_seeking_in_a_file_being_written(self, fs: AbstractFileSystem, fs_path: str) -> None:
         path = f"{fs_path}/archive.zip"
