@@ -20,6 +20,7 @@ from typing_extensions import override
 from datastores.drivers.base import Receipt, WriteRequest, WriteSession
 from datastores.drivers.duckdb.catalog import DIALECT, JOURNAL_SCHEMA, find_any_case, qualified
 from datastores.drivers.duckdb.client import Client
+from datastores.drivers.duckdb.errors import translated
 from datastores.drivers.duckdb.plan import Prepared, WriteColumn, resolve
 from datastores.drivers.sql.statements import Publish, duplicate_keys
 from datastores.errors import (
@@ -172,7 +173,10 @@ class DuckDBWriteSession(WriteSession):
         if not isinstance(error.__cause__, duckdb.Error):
             return error
         suspects = [one for one in self.prepared.columns if one.wire == pa.string()]
-        with self.client.cursor() as cursor:
+        with (
+            self.client.cursor() as cursor,
+            translated("publish", str(self.request.table)),
+        ):
             for one in suspects:
                 name = DIALECT.identifier(one.name)
                 with _incoming(cursor, self.prepared.columns, paths):
