@@ -118,11 +118,12 @@ def divide(
         wide = pc.add(pc.multiply(group, batch.num_rows + 1), codes)
         group = wide.dictionary_encode().indices.cast(pa.int64())
     order = pc.sort_indices(group)
-    rows, start = rest.take(order), 0
+    start = 0
     for count in pc.run_end_encode(group.take(order)).run_ends.to_pylist():
         first = order[start].as_py()
         keys = tuple(
             (name, text[first].as_py()) for name, text in zip(partition_by, texts, strict=True)
         )
-        yield keys, rows.slice(start, count - start)
+        # Taken, not sliced: a slice waiting to be written would keep the whole batch in memory.
+        yield keys, rest.take(order.slice(start, count - start))
         start = count
