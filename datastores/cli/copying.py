@@ -192,7 +192,7 @@ def _modes_advised(target: Datastore) -> Iterator[None]:
         modes = [one for one in _MODES_FOR_EXISTING if one in target.capabilities.write_modes]
         words = ["upsert --keys …" if one is WriteMode.UPSERT else str(one) for one in modes]
         if isinstance(target.driver, FileDriver):
-            words = ["replace", "append for a folder"]
+            words = ["replace", "--mode append for a folder"]
         *others, last = words
         error.advice = f"Say --mode {', '.join(others)} or {last}; nothing was changed"
         raise

@@ -137,9 +137,8 @@ class CopyDisplay:
             # The publish is one step of the target's service, and only the target knows.
             return f"every part was read; {target} is as it was, or has all of them: look at it"
         notes = getattr(error, "__notes__", [])
-        if notes or self._signals.forced:
-            left = "; ".join(notes) or f"staging of job {job} may be left"
-            return f"{target} is as it was; {left}"
+        if notes:
+            return f"{target} is as it was; {'; '.join(notes)}"
         return f"{target} is as it was; nothing is left of job {job}"
 
 

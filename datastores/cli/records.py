@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from datastores.cli.text import terminal_width, visible
+from datastores.cli.text import WIDTH, terminal_width, visible
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -76,8 +77,9 @@ def _print_columns(names: Sequence[str], rows: Iterator[tuple[str, ...]]) -> Non
         cells = (cell.ljust(wide) for cell, wide in zip(row[:shown], widths, strict=False))
         click.echo(f" {_GAP.join(cells).rstrip()}")
     if shown < len(heads):
-        left = ", ".join(heads[shown:])
-        click.echo(f" not shown, for want of room: {left}")
+        left = f"not shown, for want of room: {', '.join(heads[shown:])}"
+        for line in textwrap.wrap(left, (width or WIDTH) - 1, break_on_hyphens=False):
+            click.echo(f" {line}")
 
 
 def _cut(cell: str) -> str:

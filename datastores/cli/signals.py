@@ -17,14 +17,12 @@ class StopRequested(BaseException):  # no error, as KeyboardInterrupt is none
 class StopSignals:
     """Raises `StopRequested` in the main thread for either signal, within its `with` block.
 
-    A second signal raises again: it ends the tidying up that the first one began.
+    Later ones are ignored: they would end the tidying up that the first one began.
     """
 
     def __init__(self) -> None:
         self.stopped_by: int | None = None
         """The signal that came first."""
-        self.forced = False
-        """Whether another one came after it."""
         self._before: dict[int, Any] = {}
 
     @property
@@ -43,6 +41,6 @@ class StopSignals:
             signal.signal(number, handler)
 
     def _stop(self, number: int, _: FrameType | None) -> None:
-        self.forced = self.stopped_by is not None
-        self.stopped_by = self.stopped_by or number
-        raise StopRequested
+        if self.stopped_by is None:
+            self.stopped_by = number
+            raise StopRequested

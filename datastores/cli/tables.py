@@ -41,7 +41,11 @@ def tables(store: str, *, file: str | None, as_json: bool) -> None:
         for name, url in rows:
             print_record({"name": name.name, "schema": name.schema, "url": url})
         return
-    print_table(("table", "URL"), [(str(name), url) for name, url in rows])
+    # A path is not written with the escapes that keep a table's name apart from its schema's.
+    is_path = isinstance(place.store.driver, FileDriver)
+    print_table(
+        ("table", "URL"), [(name.name if is_path else str(name), url) for name, url in rows]
+    )
 
 
 @click.command(

@@ -82,7 +82,7 @@ def start(folder: Path) -> Callable[..., subprocess.Popen[str]]:
 
     def command(*words: str, **options: Any) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-m", "datastores", *words],
+            [sys.executable, *(words if words[0] == "-c" else ("-m", "datastores", *words))],
             cwd=folder,
             env={**os.environ, "COLUMNS": "100", "PYTHONUNBUFFERED": "1"},
             text=True,
