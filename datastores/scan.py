@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
 from typing_extensions import override
 
 from datastores.display import html_table, text_table
@@ -18,6 +17,7 @@ from datastores.types.fields import source_of
 if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
+    import pyarrow as pa
 
 SHOWN_ROWS = 10
 
@@ -46,6 +46,8 @@ class Scan:
 
     def reader(self) -> pa.RecordBatchReader:
         """Return one stream over all rows, under one snapshot where the driver has one."""
+        import pyarrow as pa  # workspaces are listed without it
+
         with self._located():
             plan = self.driver.plan_read(self.request, 1)
 

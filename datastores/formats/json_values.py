@@ -20,6 +20,9 @@ from datastores.errors import DataError, SchemaMismatchError
 from datastores.formats import text_values
 from datastores.types.text import MAX_DECIMAL128_DIGITS
 
+# Made once: `json.dumps` with options makes one for each call.
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
 
 def wire_type(type_: pa.DataType, column: str) -> pa.DataType:
     """Return the type that a column is read as before `from_wire` makes it exact.
@@ -134,7 +137,7 @@ def nested_from_text(text: pa.Array, type_: pa.DataType, column: str) -> pa.Arra
 
 def dump(value: Any) -> str:
     """Return a value as compact JSON on one line."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return _ENCODER.encode(value)
 
 
 def parse_lines(data: bytes | pa.Buffer, schema: pa.Schema | None, *, infer: bool) -> pa.Table:

@@ -233,7 +233,7 @@ class FileDriverConformance(FilesystemConformance):
         assert driver.filesystem.cat_file("table") == b"0"
         driver.filesystem.rm(change.add[0][0])
 
-    def test_appends_at_once_are_all_kept(self, driver: FileDriver) -> None:
+    def test_changes_at_once_are_all_kept(self, driver: FileDriver) -> None:
         driver.filesystem.pipe_file("table/old", b"0")
         changes = [self.change(driver, "table", {f"new{n}": b"1"}) for n in range(RACERS)]
 

@@ -28,8 +28,12 @@ def _integers() -> dict[str, pa.Array]:
 
 
 def _decimals() -> dict[str, pa.Array]:
-    makers = [(pa.decimal32, 9, 2), (pa.decimal64, 18, 2), (pa.decimal128, 38, 10)]
-    makers += [(pa.decimal256, 76, 30), (pa.decimal128, 38, 38), (pa.decimal128, 10, 0)]
+    makers: tuple[tuple[Any, int, int], ...] = (
+        (pa.decimal32, 9, 2),
+        (pa.decimal64, 18, 2),
+        (pa.decimal128, 38, 10),
+    )
+    makers += ((pa.decimal256, 76, 30), (pa.decimal128, 38, 38), (pa.decimal128, 10, 0))
     columns = {}
     for make, precision, scale in makers:
         largest = Decimal(f"{'9' * precision}E-{scale}")

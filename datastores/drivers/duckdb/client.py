@@ -53,13 +53,13 @@ class Client:
 
     def new_cursor(self) -> duckdb.DuckDBPyConnection:
         """Return a cursor with our session settings; the caller closes it."""
-        with self._opening:
-            if self._connection is None:
-                self._connection = self._open()
-            with translated("open", self.config.path):
+        with translated("open", self.config.path):
+            with self._opening:
+                if self._connection is None:
+                    self._connection = self._open()
                 cursor = self._connection.cursor()
-        for statement in SESSION:
-            cursor.execute(statement)
+            for statement in SESSION:
+                cursor.execute(statement)
         return cursor
 
     @contextmanager

@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -74,7 +74,8 @@ class DuckDBWriteSession(WriteSession):
         with _disk_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             file = pa.OSFile(str(path), "wb")
-        with file, pa.ipc.new_stream(file, schema, options=options) as writer:
+        try:
+            writer = pa.ipc.new_stream(file, schema, options=options)
             for batch in batches:
                 arrays = [
                     one.to_wire(array) for one, array in zip(columns, batch.columns, strict=True)
@@ -82,6 +83,14 @@ class DuckDBWriteSession(WriteSession):
                 with _disk_errors(path):
                     writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=schema))
                 rows += batch.num_rows
+            with _disk_errors(path):
+                writer.close()
+                file.close()
+        except BaseException:
+            # Closing a file on a full disk fails once more, and would hide the reason.
+            with suppress(OSError):
+                file.close()
+            raise
         return rows
 
     @override
