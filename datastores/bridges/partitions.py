@@ -93,7 +93,7 @@ def check_partition_by(schema: pa.Schema, partition_by: Sequence[str]) -> None:
         type_ = schema.field(name).type
         if pa.types.is_nested(type_):
             raise SchemaMismatchError(f"column {name!r}: {type_} cannot be a folder's name")
-        text_values.to_text(pa.array([], type_), name)
+        text_values.to_text(pa.nulls(0, type_), name)
     if len(set(partition_by)) < len(partition_by):
         raise ConfigurationError("partition_by names a column twice")
     if len(partition_by) >= len(schema):

@@ -95,7 +95,7 @@ def check_types(schema: pa.Schema) -> None:
     """Raise for the first column whose type has no text form."""
     for field in schema:
         try:
-            write(pa.array([], field.type), field.name, Dialect())
+            write(pa.nulls(0, field.type), field.name, Dialect())
         except pa.ArrowNotImplementedError as error:
             raise SchemaMismatchError(
                 f"column {field.name!r}: the type {field.type} has no text form",

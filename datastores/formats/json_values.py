@@ -48,7 +48,7 @@ def wire_type(type_: pa.DataType, column: str) -> pa.DataType:
         return pa.list_(wire_type(type_.value_type, column))
     if pa.types.is_dictionary(type_):
         return wire_type(type_.value_type, column)
-    text_values.to_text(pa.array([], type_), column)
+    text_values.to_text(pa.nulls(0, type_), column)
     return pa.string()
 
 
@@ -126,7 +126,7 @@ def nested_from_text(text: pa.Array, type_: pa.DataType, column: str) -> pa.Arra
     """Return what `nested_to_text` wrote, as its type."""
     lines = ['{"v": ' + (one or "null").replace("\n", " ") + "}" for one in text.to_pylist()]
     if not lines:
-        return pa.array([], type_)
+        return pa.nulls(0, type_)
     wire = parse_lines(
         "\n".join(lines).encode(), pa.schema([("v", wire_type(type_, column))]), infer=False
     )

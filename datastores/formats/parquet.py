@@ -121,7 +121,7 @@ class ParquetFormat(Format):
                 opened = _opened(file)
                 physical = opened.schema_arrow.field(0).type
                 exact = _exact_schema(opened).field(0).type == field.type
-                _restore(pa.array([], physical), field.type)
+                _restore(pa.nulls(0, physical), field.type)
             except (pa.ArrowException, OSError) as error:
                 raise _no_form(field) from error
             if not exact:

@@ -194,6 +194,16 @@ def test_a_table_changed_while_parts_were_written_is_left_alone(
     assert read(driver, ORDERS).num_rows == 3
 
 
+def test_appends_of_many_threads_and_drivers_are_all_kept(driver: DuckDBDriver, path: str) -> None:
+    write(driver, ORDERS, ROWS)
+    with DuckDBDriver(DuckDBConfig(path=path)) as other, ThreadPoolExecutor(4) as pool:
+        both = [driver, other] * 6
+        results = [pool.submit(write, one, ORDERS, ROWS, WriteMode.APPEND) for one in both]
+        for result in results:
+            result.result()
+    assert read(driver, ORDERS).num_rows == 3 * 13
+
+
 def test_publishing_what_was_discarded_says_so(driver: DuckDBDriver) -> None:
     session = driver.begin(WriteRequest(table=ORDERS, schema=ROWS.schema))
     receipt = session.write("0", ROWS.to_reader())

@@ -67,6 +67,11 @@ def _nested() -> dict[str, pa.Array]:
         "large list": pa.array([["x", ""], [], nothing], pa.large_list(pa.string())),
         "fixed list": pa.array([[1, 2], nothing, [3, None]], pa.list_(pa.int8(), 2)),
         "strict list": pa.array([[1], [], nothing], strict),
+        "list of uuids": pa.ListArray.from_arrays(
+            pa.array([0, 1, 1]),
+            pa.array([uuid.UUID(int=5).bytes], pa.uuid()),
+            type=pa.list_(pa.uuid()),
+        ),
         "list of bytes": pa.array([[b"\xff", None], nothing], pa.list_(pa.binary())),
         "list of seconds": pa.array(
             [[dt.datetime(2024, 1, 1, tzinfo=dt.UTC)]], pa.list_(pa.timestamp("s", "UTC"))

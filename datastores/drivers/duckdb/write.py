@@ -20,6 +20,7 @@ from typing_extensions import override
 from datastores.drivers.base import Receipt, WriteRequest, WriteSession
 from datastores.drivers.duckdb.catalog import DIALECT, JOURNAL_SCHEMA, find_any_case, qualified
 from datastores.drivers.duckdb.client import Client
+from datastores.drivers.duckdb.errors import translated
 from datastores.drivers.duckdb.plan import Prepared, WriteColumn, resolve
 from datastores.drivers.sql.statements import Publish, duplicate_keys
 from datastores.errors import (
@@ -138,10 +139,7 @@ class DuckDBWriteSession(WriteSession):
             cursor.execute(publish.insert(rows, DIALECT))
         if request.mode == WriteMode.REPLACE_PARTITIONS:
             cursor.execute(f"DROP TABLE {_PARTITIONS}")
-        cursor.execute(
-            f"INSERT INTO {_JOURNAL} VALUES ($job, $target, now())",
-            {"job": request.job, "target": str(request.table)},
-        )
+        _note(cursor, request.job, str(request.table))
 
     def _prepare_target(self, cursor: duckdb.DuckDBPyConnection) -> None:
         """Create the table, or check that it is still what the parts were staged for."""
@@ -172,7 +170,10 @@ class DuckDBWriteSession(WriteSession):
         if not isinstance(error.__cause__, duckdb.Error):
             return error
         suspects = [one for one in self.prepared.columns if one.wire == pa.string()]
-        with self.client.cursor() as cursor:
+        with (
+            self.client.cursor() as cursor,
+            translated("publish", str(self.request.table)),
+        ):
             for one in suspects:
                 name = DIALECT.identifier(one.name)
                 with _incoming(cursor, self.prepared.columns, paths):
@@ -241,17 +242,24 @@ def _batches(paths: list[Path]) -> Iterator[pa.RecordBatch]:
 
 
 def _is_published(cursor: duckdb.DuckDBPyConnection, job: str) -> bool:
-    """Look for a job in the journal, which is created when first asked for."""
+    journal = cursor.execute(
+        "SELECT 1 FROM duckdb_tables() "
+        "WHERE database_name = current_database() AND schema_name = $schema",
+        {"schema": JOURNAL_SCHEMA},
+    ).fetchall()
+    find = f"SELECT 1 FROM {_JOURNAL} WHERE job = $job"
+    return bool(journal and cursor.execute(find, {"job": job}).fetchall())
+
+
+def _note(cursor: duckdb.DuckDBPyConnection, job: str, target: str) -> None:
+    """Put a job into the journal, in the transaction that publishes it."""
     cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {DIALECT.identifier(JOURNAL_SCHEMA)}")
     cursor.execute(
         f"CREATE TABLE IF NOT EXISTS {_JOURNAL} "
         "(job VARCHAR PRIMARY KEY, target VARCHAR NOT NULL, published TIMESTAMPTZ NOT NULL)"
     )
-    found = cursor.execute(
-        f"SELECT 1 FROM {_JOURNAL} WHERE job = $job",
-        {"job": job},
-    ).fetchall()
-    return bool(found)
+    values = {"job": job, "target": target}
+    cursor.execute(f"INSERT INTO {_JOURNAL} VALUES ($job, $target, now())", values)
 
 
 @contextmanager
