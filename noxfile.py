@@ -19,13 +19,14 @@ nox.options.sessions = ["lint", "types", "build", "minimum", "tests"]
 
 def install(session: nox.Session, group: str, *options: str) -> None:
     """Install the package as it lies here, and one of pyproject's dependency groups."""
-    session.install(*options, "-e", ".", *nox.project.dependency_groups(PROJECT, group))
+    groups = nox.project.dependency_groups(PROJECT, group)
+    session.install(*options, "-e", ".[demo,testing]", *groups)
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
     """Style, formatting, import contracts and spelling."""
-    install(session, "lint")
+    session.install(*nox.project.dependency_groups(PROJECT, "lint"))
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
     session.run("lint-imports", "--no-logo")

@@ -38,7 +38,7 @@ class TestSkips:
             "def test_marked(): pass\n"
             "@pytest.mark.xfail(reason='upstream')\n"
             "def test_expected(): assert False\n"
-            "def test_listed(): pytest.skip('needs root')\n"
+            "def test_listed(): pytest.skip('may not mount here')\n"
         )
         return tmp_path
 

@@ -16,7 +16,8 @@ from typing import Any
 from typing_extensions import override
 
 from datastores.drivers.base import FolderChange
-from datastores.drivers.filesystem import PendingFile, StoreFileSystem
+from datastores.drivers.filesystem import StoreFileSystem
+from datastores.drivers.pending_file import PendingFile
 from datastores.errors import AuthenticationError, PreconditionFailedError
 from datastores.location import join_path
 from datastores.secrets import Resolver

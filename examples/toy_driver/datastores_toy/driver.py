@@ -27,6 +27,7 @@ class ToyDriver(FileDriver):
         },
         query=True,
         writable_files=True,
+        processes=True,
     )
 
     def __init__(self, config: ToyConfig) -> None:
