@@ -25,7 +25,7 @@ SHOWN_ROWS = 10
 class Scan:
     """Rows to come. Nothing is read before it is asked for, and each use reads anew.
 
-    Anything that takes `__arrow_c_stream__` takes a scan: `polars.from_arrow(scan)`,
+    Anything that takes `__arrow_c_stream__` takes a scan: `polars.DataFrame(scan)`,
     `duckdb.sql("from scan")`, `pyarrow.table(scan)`.
     """
 
@@ -83,8 +83,7 @@ class Scan:
             import polars as pl
         except ModuleNotFoundError as error:
             raise _missing("polars") from error
-        frame = pl.from_arrow(self.reader())
-        return frame if isinstance(frame, pl.DataFrame) else frame.to_frame()
+        return pl.DataFrame(self.to_arrow())
 
     def head(self, rows: int = SHOWN_ROWS) -> pa.Table:
         """Return the first rows that come; reads no more than the batches they are in."""

@@ -94,6 +94,7 @@ class Client:
         if not config.read_only:
             config.file.parent.mkdir(parents=True, exist_ok=True)
         try:
-            return duckdb.connect(str(config.file), read_only=config.read_only)
+            settings = {"memory_limit": config.memory_limit}
+            return duckdb.connect(str(config.file), read_only=config.read_only, config=settings)
         except duckdb.Error as error:
             raise opening_error(error, config.path) from error
