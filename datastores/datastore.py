@@ -155,6 +155,13 @@ class Datastore:
             return FilesAsTables(driver)
         raise ConfigurationError(f"the driver {driver!r} is neither of files nor of tables")
 
+    def refresh(self) -> None:
+        """Forget what is kept of tables shown as files; writes through this library do so."""
+        if isinstance(self._driver, TableDriver):
+            from datastores.bridges.renderings import forget_renderings
+
+            forget_renderings(self._driver)
+
     def close(self) -> None:
         """Close what the store opened; using it again opens it again."""
         if self._driver is not None:
@@ -404,6 +411,7 @@ class Datastore:
                 session.publish([receipt])
             finally:
                 session.discard()
+                self.refresh()
             return receipt.rows
 
     def table_name(self, text: str) -> TableName:

@@ -106,7 +106,7 @@ def test_a_typo_in_a_stores_name(run: Run, folder: Path) -> None:
     words = " ".join(found.err.split())
     assert words == (
         f"error: no datastore named 'warehose' in {folder}/datastores.yaml. "
-        "Did you mean 'warehouse'?"
+        "Did you mean 'warehouse'? There are files, warehouse."
     )
     as_json = run("ls", "datastore://warehose/public", "--json")
     assert as_json.code == 3
@@ -114,7 +114,7 @@ def test_a_typo_in_a_stores_name(run: Run, folder: Path) -> None:
     assert as_json.error == {
         "type": "NotFoundError",
         "message": f"no datastore named 'warehose' in {folder}/datastores.yaml",
-        "advice": "Did you mean 'warehouse'?",
+        "advice": "Did you mean 'warehouse'? There are files, warehouse",
         "store": "warehose",
         "operation": None,
         "target": None,
@@ -145,7 +145,9 @@ def test_debug_adds_the_traceback(run: Run, monkeypatch: pytest.MonkeyPatch) -> 
     found = run("ls", "datastore://warehose/public")
     assert found.code == 3
     assert "Traceback (most recent call last)" in found.err
-    assert found.err.splitlines()[-1].endswith("Did you mean 'warehouse'?")
+    assert found.err.splitlines()[-1].endswith(
+        "Did you mean 'warehouse'? There are files, warehouse."
+    )
 
 
 @pytest.mark.parametrize(

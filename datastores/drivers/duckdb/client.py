@@ -94,7 +94,14 @@ class Client:
         if not config.read_only:
             config.file.parent.mkdir(parents=True, exist_ok=True)
         try:
-            settings = {"memory_limit": config.memory_limit}
-            return duckdb.connect(str(config.file), read_only=config.read_only, config=settings)
+            connection = duckdb.connect(str(config.file), read_only=config.read_only)
         except duckdb.Error as error:
             raise opening_error(error, config.path) from error
+        try:
+            # Not as a setting of connect: DuckDB would refuse a second connection without it, such
+            # as one of the program's own.
+            connection.execute("SET GLOBAL memory_limit = ?", [config.memory_limit])
+        except BaseException:
+            connection.close()
+            raise
+        return connection
