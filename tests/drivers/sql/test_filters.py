@@ -130,5 +130,10 @@ def test_nothing_compares_with_not_a_number() -> None:
 
 def test_values_are_bound_and_whole_floats_become_integers() -> None:
     sql, values = condition(parse_filters([("n", "in", [1.0, Decimal(2)])]), TYPES, DIALECT)
-    assert sql == '("n" IN ($datastores_filter_0, $datastores_filter_1))'
+    assert sql == '(("n" IN ($datastores_filter_0) OR "n" IN ($datastores_filter_1)))'
     assert [type(value) for value in values.values()] == [int, Decimal]
+
+
+def test_a_fraction_in_a_list_rounds_no_whole_number() -> None:
+    assert kept([("n", "in", [2**53, 1.5])]) == []
+    assert kept([("n", "not in", [2**53, 1.5])]) == [0, 1, 2]
