@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Self
 
-import pyarrow as pa
 from typing_extensions import override
 
 from datastores.display import html_table, text_table
@@ -35,6 +34,7 @@ from datastores.scan import Scan
 from datastores.values import Capabilities, FileInfo, TableName, WriteMode
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from fsspec import AbstractFileSystem
 
     from datastores.drivers.config import DriverConfig
@@ -154,6 +154,13 @@ class Datastore:
 
             return FilesAsTables(driver)
         raise ConfigurationError(f"the driver {driver!r} is neither of files nor of tables")
+
+    def refresh(self) -> None:
+        """Forget what is kept of tables shown as files; writes through this library do so."""
+        if isinstance(self._driver, TableDriver):
+            from datastores.bridges.renderings import forget_renderings
+
+            forget_renderings(self._driver)
 
     def close(self) -> None:
         """Close what the store opened; using it again opens it again."""
@@ -404,6 +411,7 @@ class Datastore:
                 session.publish([receipt])
             finally:
                 session.discard()
+                self.refresh()
             return receipt.rows
 
     def table_name(self, text: str) -> TableName:
@@ -439,6 +447,8 @@ class StorePath:
 
 def arrow_reader(data: Any) -> pa.RecordBatchReader:
     """Return a stream over anything with `__arrow_c_stream__`, or over a pandas frame without it."""
+    import pyarrow as pa  # workspaces are listed without it
+
     if isinstance(data, pa.RecordBatchReader):
         return data
     if isinstance(data, pa.RecordBatch):
@@ -465,6 +475,8 @@ def filtered(batches: pa.RecordBatchReader, filters: Sequence[Any] | None) -> pa
                 f"the filters name a column {name!r} that the data does not have",
                 advice=f"It has {', '.join(batches.schema.names)}",
             )
+    import pyarrow as pa  # workspaces are listed without it
+
     kept = (batch.filter(expression) for batch in batches)
     return pa.RecordBatchReader.from_batches(batches.schema, (one for one in kept if len(one)))
 

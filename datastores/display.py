@@ -8,16 +8,18 @@ from collections.abc import Iterable, Sequence
 TEXT_WIDTH = 100
 
 
-def text_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Return rows under a heading line, in aligned columns, cut to `TEXT_WIDTH` characters."""
+def text_table(
+    columns: Sequence[str], rows: Iterable[Sequence[object]], *, width: int | None = TEXT_WIDTH
+) -> str:
+    """Return rows under a heading line, in aligned columns, cut to `width` characters if given."""
     cells = [list(columns), *([_cell(value) for value in row] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = (
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        "  ".join(cell.ljust(wide) for cell, wide in zip(row, widths, strict=True)).rstrip()
         for row in cells
     )
     return "\n".join(
-        line if len(line) <= TEXT_WIDTH else f"{line[: TEXT_WIDTH - 1]}…" for line in lines
+        line if width is None or len(line) <= width else f"{line[: width - 1]}…" for line in lines
     )
 
 

@@ -21,7 +21,8 @@ DatastoreError                    store, driver, operation, target, advice; tran
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import difflib
+from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar, Self
 
 from typing_extensions import override
@@ -84,6 +85,20 @@ class DatastoreError(Exception):
             if getattr(self, name) is None:
                 setattr(self, name, value)
         return self
+
+
+def did_you_mean(name: object, known: Iterable[str], listed: str) -> str:
+    """Return the advice for a name that is none of the known ones: the closest, then all.
+
+    Args:
+        name: What was given.
+        known: What there is.
+        listed: How the list begins, such as `Known keys are`.
+    """
+    names = list(known)
+    close = difflib.get_close_matches(str(name), names, n=1)
+    hint = f"Did you mean {close[0]!r}? " if close else ""
+    return f"{hint}{listed} {', '.join(names) or 'none'}"
 
 
 @contextlib.contextmanager

@@ -118,9 +118,11 @@ def _expression(one: Condition) -> pc.Expression:
         case ">=":
             return column >= one.value
         case "in":
-            return column.isin(list(one.value))
+            # Arrow takes an empty list for one of NULLs, which no other type compares with.
+            return column.isin(list(one.value)) if one.value else pc.scalar(value=False)
         case "not in":
-            return column.is_valid() & ~column.isin(list(one.value))
+            valid = column.is_valid()
+            return valid & ~column.isin(list(one.value)) if one.value else valid
         case "is null":
             return column.is_null()
         case _:

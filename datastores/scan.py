@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
 from typing_extensions import override
 
 from datastores.display import html_table, text_table
@@ -18,6 +17,7 @@ from datastores.types.fields import source_of
 if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
+    import pyarrow as pa
 
 SHOWN_ROWS = 10
 
@@ -25,7 +25,7 @@ SHOWN_ROWS = 10
 class Scan:
     """Rows to come. Nothing is read before it is asked for, and each use reads anew.
 
-    Anything that takes `__arrow_c_stream__` takes a scan: `polars.from_arrow(scan)`,
+    Anything that takes `__arrow_c_stream__` takes a scan: `polars.DataFrame(scan)`,
     `duckdb.sql("from scan")`, `pyarrow.table(scan)`.
     """
 
@@ -46,6 +46,8 @@ class Scan:
 
     def reader(self) -> pa.RecordBatchReader:
         """Return one stream over all rows, under one snapshot where the driver has one."""
+        import pyarrow as pa  # workspaces are listed without it
+
         with self._located():
             plan = self.driver.plan_read(self.request, 1)
 
@@ -81,8 +83,7 @@ class Scan:
             import polars as pl
         except ModuleNotFoundError as error:
             raise _missing("polars") from error
-        frame = pl.from_arrow(self.reader())
-        return frame if isinstance(frame, pl.DataFrame) else frame.to_frame()
+        return pl.DataFrame(self.to_arrow())
 
     def head(self, rows: int = SHOWN_ROWS) -> pa.Table:
         """Return the first rows that come; reads no more than the batches they are in."""

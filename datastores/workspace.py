@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import warnings
 from collections.abc import Iterator, Mapping
@@ -23,6 +22,7 @@ from datastores.errors import (
     DatastoreError,
     DatastoreWarning,
     NotFoundError,
+    did_you_mean,
 )
 from datastores.location import Location, check_name
 
@@ -168,6 +168,11 @@ class Workspace(Mapping[str, Datastore]):
             )
         return self[self._default]
 
+    @property
+    def default_name(self) -> str | None:
+        """The name of the default datastore; None if the workspace names none."""
+        return self._default
+
     @override
     def __getitem__(self, name: str) -> Datastore:
         entry = self._find(name)
@@ -215,12 +220,10 @@ class Workspace(Mapping[str, Datastore]):
     def _find(self, name: str) -> Entry:
         entry = self._entries.get(name)
         if entry is None:
-            close = difflib.get_close_matches(name, self._entries, n=1)
-            known = f"It has {', '.join(self._entries)}" if self._entries else "It has none"
             raise NotFoundError(
                 f"no datastore named {name!r} in {self.source or 'this workspace'}",
                 store=name,
-                advice=f"Did you mean {close[0]!r}?" if close else known,
+                advice=did_you_mean(name, self._entries, "There are"),
             )
         return entry
 
@@ -327,11 +330,9 @@ def _read_entry(name: object, entry: Any) -> Entry:
 def _refuse_unknown(mapping: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
     for key in mapping:
         if key not in known:
-            close = difflib.get_close_matches(str(key), known, n=1)
-            hint = f"Did you mean {close[0]!r}? " if close else ""
             raise ConfigurationError(
                 f"{where} has an unknown key {key!r}",
-                advice=f"{hint}Known keys are {', '.join(known)}",
+                advice=did_you_mean(key, known, "Known keys are"),
             )
 
 

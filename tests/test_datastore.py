@@ -187,3 +187,11 @@ def test_a_store_without_a_workspace_pickles(tmp_path: Path) -> None:
     assert again.read("a") == b"1"
     assert "local" in repr(store)
     assert str(tmp_path) in store._repr_html_()
+
+
+def test_a_table_shown_as_a_file_is_never_old(warehouse: Datastore) -> None:
+    with warehouse:
+        for rows in (1, 2):
+            warehouse.write_table("orders", TABLE.slice(0, rows), mode="replace")
+            with warehouse.open("main/orders.parquet") as file:
+                assert pa.parquet.read_table(file).num_rows == rows

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -20,7 +19,7 @@ from datastores.bridges.discovery import (
     read_schema,
 )
 from datastores.drivers.base import ReadPlan, ScanRequest, Split
-from datastores.errors import ConfigurationError, DataError, SchemaMismatchError
+from datastores.errors import ConfigurationError, DataError, SchemaMismatchError, did_you_mean
 from datastores.filters import Condition, Filters, columns_of, to_expression
 from datastores.formats.base import FilePart, slices
 
@@ -84,9 +83,7 @@ def plan_files(
             )
             for group in groups
         ),
-        split_by="one reader, for the limit"
-        if request.limit is not None
-        else "files and their parts",
+        split_by="one reader, for the limit" if request.limit is not None else "files",
         rows=rows,
         bytes=_total(part.bytes for _, part in pieces),
     )
@@ -184,10 +181,8 @@ def _bound(schema: pa.Schema, one: Condition) -> Condition:
 def _refuse_unknown(schema: pa.Schema, columns: Sequence[str]) -> None:
     for name in columns:
         if name not in schema.names:
-            close = difflib.get_close_matches(name, schema.names, n=1)
-            hint = f"Did you mean {close[0]!r}? " if close else ""
             raise SchemaMismatchError(
-                f"no column {name!r}", advice=f"{hint}The columns are {', '.join(schema.names)}"
+                f"no column {name!r}", advice=did_you_mean(name, schema.names, "The columns are")
             )
 
 

@@ -93,7 +93,7 @@ def check_partition_by(schema: pa.Schema, partition_by: Sequence[str]) -> None:
         type_ = schema.field(name).type
         if pa.types.is_nested(type_):
             raise SchemaMismatchError(f"column {name!r}: {type_} cannot be a folder's name")
-        text_values.to_text(pa.array([], type_), name)
+        text_values.to_text(pa.nulls(0, type_), name)
     if len(set(partition_by)) < len(partition_by):
         raise ConfigurationError("partition_by names a column twice")
     if len(partition_by) >= len(schema):
@@ -118,11 +118,12 @@ def divide(
         wide = pc.add(pc.multiply(group, batch.num_rows + 1), codes)
         group = wide.dictionary_encode().indices.cast(pa.int64())
     order = pc.sort_indices(group)
-    rows, start = rest.take(order), 0
+    start = 0
     for count in pc.run_end_encode(group.take(order)).run_ends.to_pylist():
         first = order[start].as_py()
         keys = tuple(
             (name, text[first].as_py()) for name, text in zip(partition_by, texts, strict=True)
         )
-        yield keys, rows.slice(start, count - start)
+        # Taken, not sliced: a slice waiting to be written would keep the whole batch in memory.
+        yield keys, rest.take(order.slice(start, count - start))
         start = count

@@ -156,6 +156,14 @@ _SHARED: weakref.WeakKeyDictionary[object, Renderings] = weakref.WeakKeyDictiona
 _SHARED_LOCK = threading.Lock()
 
 
+def forget_renderings(driver: object) -> None:
+    """Let the next open of any file of a driver's tables render it anew."""
+    with _SHARED_LOCK:
+        shared = _SHARED.get(driver)
+    if shared is not None:
+        shared.forget()
+
+
 def renderings_of(driver: object) -> Renderings:
     """Return the renderings that all filesystems over one driver share."""
     with _SHARED_LOCK:

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-import pyarrow as pa
 from typing_extensions import override
 
 from datastores.drivers.config import DriverConfig
@@ -22,6 +21,7 @@ from datastores.filters import Filters
 from datastores.values import Capabilities, TableName, WriteMode
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from fsspec import AbstractFileSystem
 
 BATCH_ROWS = 65_536

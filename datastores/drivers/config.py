@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self, get_type_hints
 
-from datastores.errors import ConfigurationError
+from datastores.errors import ConfigurationError, did_you_mean
 from datastores.secrets import Secret, SecretRef, parse_secret
 
 _PLAIN_TYPES = (bool, int, float, str)
@@ -121,12 +120,9 @@ class DriverConfig:
 def _refuse_unknown(given: Mapping[str, Any], known: list[str], type_name: str, where: str) -> None:
     for name in given:
         if name not in known:
-            close = difflib.get_close_matches(str(name), known, n=1)
-            hint = f"Did you mean {close[0]!r}? " if close else ""
-            listed = f"known keys are {', '.join(known)}" if known else "there is none"
             raise ConfigurationError(
                 f"{where}unknown key {name!r} for type {type_name!r}",
-                advice=f"{hint}{listed[0].upper()}{listed[1:]}",
+                advice=did_you_mean(name, known, "Known keys are"),
             )
 
 

@@ -6,14 +6,11 @@ A driver adds the calls that touch its medium: `info`, `ls`, `_open`, `mkdir`, `
 
 from __future__ import annotations
 
-import io
 import os
 import shutil
-import sys
-import warnings
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import IO, Any
+from typing import Any
 
 from fsspec import AbstractFileSystem
 from fsspec.callbacks import DEFAULT_CALLBACK
@@ -21,6 +18,7 @@ from fsspec.core import get_compression
 from fsspec.utils import stringify_path
 from typing_extensions import Buffer, override
 
+from datastores.drivers.pending_file import PendingFile, TextFile
 from datastores.errors import (
     AlreadyExistsError,
     ConfigurationError,
@@ -59,7 +57,14 @@ class CommittingFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec 
         if "b" in mode:
             return super().open(path, mode, **kwargs)
         words = {name: kwargs.pop(name, None) for name in ("encoding", "errors", "newline")}
-        return _Text(super().open(path, mode.replace("t", "") + "b", **kwargs), **words)
+        file = super().open(path, mode.replace("t", "") + "b", **kwargs)
+        try:
+            return TextFile(file, **words)
+        except BaseException:
+            if isinstance(file, PendingFile):
+                file.discard()
+            file.close()
+            raise
 
 
 class StoreFileSystem(CommittingFileSystem):
@@ -226,138 +231,6 @@ class StoreFileSystem(CommittingFileSystem):
         if mode == "xb":
             raise AlreadyExistsError(f"{path!r} exists already", operation="open", target=path)
         return info
-
-
-class PendingFile(io.BufferedIOBase):
-    """A file being written: it appears when closed, and only if no exception went by.
-
-    Args:
-        sink: Holds the bytes until then; this class closes it.
-        start: Where `tell` begins: the size of a file that is appended to.
-        autocommit: False leaves it to `commit` or `discard`, as fsspec's transactions do.
-    """
-
-    def __init__(
-        self, path: str, mode: str, sink: IO[bytes], *, start: int, autocommit: bool
-    ) -> None:
-        self.path = path
-        self.mode = mode
-        self._sink = sink
-        self._start = start
-        self._autocommit = autocommit
-        self._failed = False
-        self._settled = False
-        self._raised_before = sys.exc_info()[1]
-
-    def _publish(self) -> None:
-        """Make the flushed sink's bytes appear under the path."""
-        raise NotImplementedError
-
-    def _drop(self) -> None:
-        """Close and remove the sink, if it is still there."""
-        raise NotImplementedError
-
-    @override
-    def writable(self) -> bool:
-        return True
-
-    @override
-    def seekable(self) -> bool:
-        # Python writes a byte order mark only to files in which it can ask for the position.
-        return True
-
-    @override
-    def tell(self) -> int:
-        return self._start + self._sink.tell()
-
-    @override
-    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        if whence == os.SEEK_SET:
-            offset -= self._start
-            if offset < 0:
-                raise io.UnsupportedOperation("what a file held before it was opened stays")
-        return self._start + self._sink.seek(offset, whence)
-
-    @override
-    def write(self, data: Buffer, /) -> int:
-        if self.closed or self._settled:
-            raise ValueError(f"{self.path!r} is closed")
-        try:
-            return self._sink.write(data)
-        except BaseException:
-            # Part of the data may be there: closing now must not make it a file.
-            self._failed = True
-            raise
-
-    def commit(self) -> None:
-        """Make the file appear now; a second call does nothing."""
-        if self._settled:
-            return
-        self._settled = True
-        try:
-            self._publish()
-        finally:
-            self._drop()
-
-    def discard(self) -> None:
-        """Forget what was written; the path stays as it was."""
-        if not self._settled:
-            self._settled = True
-            self._drop()
-
-    @override
-    def close(self) -> None:
-        if self.closed:
-            return
-        try:
-            if self._failed or _leaving_by_exception(self._raised_before):
-                self.discard()
-            elif self._autocommit:
-                self.commit()
-        finally:
-            super().close()
-
-    @override
-    def __exit__(self, kind: object, *exception: object) -> None:
-        if kind is not None:
-            self.discard()
-        self.close()
-
-    @override
-    def __del__(self) -> None:
-        # A file that was never closed was never finished.
-        if not getattr(self, "_settled", True):
-            self.discard()
-            if self._autocommit:
-                warnings.warn(
-                    f"{self.path!r} was not closed, and is not written",
-                    ResourceWarning,
-                    stacklevel=2,
-                )
-        super().close()
-
-
-class _Text(io.TextIOWrapper):
-    @override
-    def __exit__(self, *exception: object) -> None:
-        # The inherited one is written in C, where `_leaving_by_exception` cannot see it.
-        self.close()
-
-
-def _leaving_by_exception(before: BaseException | None) -> bool:
-    """Tell whether a `with` block is being left by an exception raised since the file was opened.
-
-    `fsspec.open` and pandas close the file inside their own `__exit__` and say nothing of the
-    exception; what was written so far would pass for a finished file.
-    """
-    if sys.exc_info()[1] in (None, before):
-        return False
-    frame = sys._getframe(1)  # noqa: SLF001  # inspect.stack() reads source files
-    while frame.f_back is not None:
-        frame = frame.f_back
-        if frame.f_code.co_name == "__exit__":
-            return True
-    return False
 
 
 def check_publishable(folder: str, staging: str, driver: str) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections.abc import Mapping
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
-from datastores.errors import MissingDependencyError, UnknownSchemeError
+from datastores.errors import MissingDependencyError, UnknownSchemeError, did_you_mean
 
 if TYPE_CHECKING:
     from datastores.drivers.base import Driver
@@ -74,9 +73,7 @@ def driver_class(type_name: str) -> type[Driver]:
             driver=type_name,
             advice=f"pip install 'datastores[{extra}]'" if extra else f"Install {package}",
         ) from error
-    known = driver_types()
-    close = difflib.get_close_matches(type_name, known, n=1)
-    hint = f"Did you mean {close[0]!r}? " if close else ""
     raise UnknownSchemeError(
-        f"no datastore type {type_name!r}", advice=f"{hint}Known types are {', '.join(known)}"
+        f"no datastore type {type_name!r}",
+        advice=did_you_mean(type_name, driver_types(), "Known types are"),
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import IO, Any, ClassVar, Self
 
 import pyarrow as pa
 
-from datastores.errors import ConfigurationError, DataError, SchemaMismatchError
+from datastores.errors import ConfigurationError, DataError, SchemaMismatchError, did_you_mean
 from datastores.filters import Filters
 
 
@@ -84,11 +83,9 @@ class Format(ABC):
         known = [one.name for one in dataclasses.fields(cls)]  # type: ignore[arg-type]
         for name in options:
             if name not in known:
-                close = difflib.get_close_matches(str(name), known, n=1)
-                hint = f"Did you mean {close[0]!r}? " if close else ""
                 raise ConfigurationError(
                     f"{cls.name} files have no option {name!r}",
-                    advice=f"{hint}Known options are {', '.join(known)}",
+                    advice=did_you_mean(name, known, "Known options are"),
                 )
         return cls(**options)
 

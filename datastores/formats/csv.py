@@ -30,7 +30,7 @@ from datastores.formats.base import (
     refuse_null,
     slices,
 )
-from datastores.formats.csv_quotes import QuoteCount, ends_inside_quotes
+from datastores.formats.csv_quotes import CsvSource, ends_inside_quotes
 from datastores.formats.csv_write import CsvWriter
 from datastores.formats.infer_text import infer_types
 from datastores.formats.text_values import first_failure, shown
@@ -231,15 +231,16 @@ class CsvFormat(Format):
                     return
             block *= 8
 
-    def _source(self, file: IO[bytes]) -> Any:
+    def _source(self, file: IO[bytes]) -> CsvSource:
         file.seek(0)
         source = packing.unpacked(file, self.compression)
-        return QuoteCount(source, self.quote) if self.quote else source
+        return CsvSource(source, self.quote, self.encoding)
 
-    def _refuse_open_quote(self, file: IO[bytes], source: Any) -> None:
-        if self.quote is None or self.escape is not None or source.count % 2 == 0:
+    def _refuse_open_quote(self, file: IO[bytes], source: CsvSource) -> None:
+        if self.quote is None or self.escape is not None or source.quotes % 2 == 0:
             return
-        again = self._source(file)
+        file.seek(0)
+        again = packing.unpacked(file, self.compression)
         if ends_inside_quotes(
             again, quote=self.quote, delimiter=self.delimiter, encoding=self.encoding
         ):
@@ -250,7 +251,7 @@ class CsvFormat(Format):
 
     def _open(
         self,
-        source: Any,
+        source: CsvSource,
         names: list[str] | None,
         wanted: list[str],
         block: int,

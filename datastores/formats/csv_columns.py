@@ -47,18 +47,24 @@ def read(text: pa.Array, field: pa.Field, dialect: Dialect, first_row: int) -> p
     Raises:
         DataError: A value does not parse; the message names row, column and value.
     """
-    convert = _reader(field, dialect)
-    if not (is_text(field.type) or is_binary(field.type)):
-        text = pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)
     try:
-        return convert(text)
+        return _read_values(text, field, dialect)
     except CONVERSION_ERRORS as error:
-        at = first_failure(text, convert)
+        at = first_failure(text, lambda values: _read_values(values, field, dialect))
         raise DataError(
             f"row {first_row + at}, column {field.name!r}: {shown(text[at].as_py())} "
             f"is not of type {field.type}",
             advice="Mend the value, or read the column as text",
         ) from error
+
+
+def reads(text: pa.Array, type_: pa.DataType, dialect: Dialect) -> bool:
+    """Return whether every text is a value of the type; an empty one is NULL where it can be."""
+    try:
+        _read_values(text, pa.field("", type_), dialect)
+    except CONVERSION_ERRORS:
+        return False
+    return True
 
 
 def write(array: pa.Array, column: str, dialect: Dialect) -> pa.Array:
@@ -78,11 +84,18 @@ def write(array: pa.Array, column: str, dialect: Dialect) -> pa.Array:
     return text
 
 
+def _read_values(text: pa.Array, field: pa.Field, dialect: Dialect) -> pa.Array:
+    """Return texts as values of the field's type, or raise one of `CONVERSION_ERRORS`."""
+    if not (is_text(field.type) or is_binary(field.type)):
+        text = pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)
+    return _reader(field, dialect)(text)
+
+
 def check_types(schema: pa.Schema) -> None:
     """Raise for the first column whose type has no text form."""
     for field in schema:
         try:
-            write(pa.array([], field.type), field.name, Dialect())
+            write(pa.nulls(0, field.type), field.name, Dialect())
         except pa.ArrowNotImplementedError as error:
             raise SchemaMismatchError(
                 f"column {field.name!r}: the type {field.type} has no text form",

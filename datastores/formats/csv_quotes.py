@@ -12,13 +12,19 @@ from typing_extensions import override
 _CHUNK_BYTES = 1 << 20
 
 
-class QuoteCount(io.RawIOBase):
-    """Passes a file's bytes on and counts the quotes, since an odd number of them is suspicious."""
+class CsvSource(io.RawIOBase):
+    """Passes a file's bytes on as Arrow needs them.
 
-    def __init__(self, source: IO[bytes], quote: str) -> None:
+    Quotes are counted, since an odd number of them is suspicious, and the last line gets an end,
+    without which Arrow does not take a header for one.
+    """
+
+    def __init__(self, source: IO[bytes], quote: str | None, encoding: str) -> None:
         self._source = source
-        self._quote = quote.encode()
-        self.count = 0
+        self._quote = (quote or "").encode()
+        self._end = b"\n" if "\n".encode(encoding) == b"\n" else b""
+        self._last = b"\n"
+        self.quotes = 0
 
     @override
     def readable(self) -> bool:
@@ -27,7 +33,13 @@ class QuoteCount(io.RawIOBase):
     @override
     def read(self, size: int = -1, /) -> bytes:
         data = self._source.read(size)
-        self.count += data.count(self._quote)
+        while size > 0 and len(data) < size and (more := self._source.read(size - len(data))):
+            data += more
+        # In the same piece: Arrow looks for a header in the first one only.
+        if len(data) < size and (data[-1:] or self._last) != b"\n":
+            data += self._end
+        self.quotes += data.count(self._quote) if self._quote else 0
+        self._last = data[-1:] or b"\n"
         return data
 
 

@@ -17,14 +17,13 @@ from typing import IO, ClassVar
 import pyarrow as pa
 from typing_extensions import override
 
-from datastores.errors import DataError, SchemaMismatchError
+from datastores.errors import DataError, DatastoreError, SchemaMismatchError
 from datastores.filters import Filters
 from datastores.formats import json_values, packing
 from datastores.formats.base import (
     FilePart,
     Format,
     FormatWriter,
-    check_names,
     choose,
     refuse_null,
     slices,
@@ -225,42 +224,46 @@ def _parsed(block: bytes, wire: pa.Schema, line: int, *, infer: bool = False) ->
         raise _explained(block, wire, line, infer=infer) from error
 
 
-def _explained(block: bytes, wire: pa.Schema, line: int, *, infer: bool) -> Exception:
+def _explained(block: bytes, wire: pa.Schema, line: int, *, infer: bool) -> DatastoreError:
     """Return the error that names the line, and if possible the column and value."""
-
-    def fails(part: list[bytes], schema: pa.Schema) -> bool:
-        try:
-            json_values.parse_lines(b"\n".join(part) + b"\n", schema, infer=infer)
-        except _PARSE_ERRORS as error:
-            return "Empty JSON file" not in str(error)
-        return False
-
     lines = block.split(b"\n")
     low, high = 0, len(lines)
-    # With inference two lines may each be right and not agree: the later one is blamed.
     while high - low > 1:
         middle = (low + high) // 2
-        if fails(lines[:middle] if infer else lines[low:middle], wire):
+        # With inference two lines may each be right and not agree: the later one is blamed.
+        if _fails(lines[0 if infer else low : middle], wire, infer=infer):
             high = middle
         else:
             low = middle
-    where = f"line {line + low}"
+    where, text = f"line {line + low}", lines[low]
     try:
-        row = json.loads(lines[low], parse_float=str)
-        check_names(list(row), list(row) if infer else wire.names)
-    except SchemaMismatchError as error:
-        if set(row) - set(wire.names):
-            return SchemaMismatchError(f"{where}: {error.message}", advice=error.advice)
-    except (ValueError, TypeError, RecursionError) as error:
-        return DataError(f"{where} is not a JSON object: {shown(lines[low])} ({error})")
+        row = json.loads(text, parse_float=str)
+    except (ValueError, RecursionError) as error:
+        return DataError(f"{where} is not a JSON object: {shown(text)} ({error})")
+    if not isinstance(row, dict):
+        return DataError(f"{where} is not a JSON object: {shown(text)}")
+    for name in () if infer else row:
+        if name not in wire.names:
+            return SchemaMismatchError(
+                f"{where}: column {name!r} is here and not in the dataset's schema",
+                advice=f"The schema has {', '.join(wire.names)}",
+            )
     for one in wire:
         alone = json_values.dump({one.name: row.get(one.name)}).encode()
-        if fails([alone], pa.schema([one])):
+        if _fails([alone], pa.schema([one]), infer=infer):
             return DataError(
-                f"{where}, column {one.name!r}: {shown(row.get(one.name))} is not of type {one.type}",
+                f"{where}, column {one.name!r}: {shown(row[one.name])} is not of type {one.type}",
                 advice="Mend the value, or give types={...}",
             )
-    return DataError(f"{where} cannot be read: {shown(lines[low])}")
+    return DataError(f"{where} cannot be read: {shown(text)}")
+
+
+def _fails(lines: list[bytes], wire: pa.Schema, *, infer: bool) -> bool:
+    try:
+        json_values.parse_lines(b"\n".join(lines) + b"\n", wire, infer=infer)
+    except _PARSE_ERRORS as error:
+        return "Empty JSON file" not in str(error)
+    return False
 
 
 def _refuse_long(rest: bytes, line: int) -> None:

@@ -20,6 +20,9 @@ from datastores.errors import DataError, SchemaMismatchError
 from datastores.formats import text_values
 from datastores.types.text import MAX_DECIMAL128_DIGITS
 
+# Made once: `json.dumps` with options makes one for each call.
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
 
 def wire_type(type_: pa.DataType, column: str) -> pa.DataType:
     """Return the type that a column is read as before `from_wire` makes it exact.
@@ -45,7 +48,7 @@ def wire_type(type_: pa.DataType, column: str) -> pa.DataType:
         return pa.list_(wire_type(type_.value_type, column))
     if pa.types.is_dictionary(type_):
         return wire_type(type_.value_type, column)
-    text_values.to_text(pa.array([], type_), column)
+    text_values.to_text(pa.nulls(0, type_), column)
     return pa.string()
 
 
@@ -123,7 +126,7 @@ def nested_from_text(text: pa.Array, type_: pa.DataType, column: str) -> pa.Arra
     """Return what `nested_to_text` wrote, as its type."""
     lines = ['{"v": ' + (one or "null").replace("\n", " ") + "}" for one in text.to_pylist()]
     if not lines:
-        return pa.array([], type_)
+        return pa.nulls(0, type_)
     wire = parse_lines(
         "\n".join(lines).encode(), pa.schema([("v", wire_type(type_, column))]), infer=False
     )
@@ -134,7 +137,7 @@ def nested_from_text(text: pa.Array, type_: pa.DataType, column: str) -> pa.Arra
 
 def dump(value: Any) -> str:
     """Return a value as compact JSON on one line."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return _ENCODER.encode(value)
 
 
 def parse_lines(data: bytes | pa.Buffer, schema: pa.Schema | None, *, infer: bool) -> pa.Table:

@@ -12,13 +12,13 @@ from typing import IO, Any, ClassVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 from typing_extensions import override
 
 from datastores.errors import ConfigurationError, DataError, SchemaMismatchError
-from datastores.filters import Filters, to_expression
+from datastores.filters import Filters
 from datastores.formats.base import FilePart, Format, FormatWriter, check_same, choose, slices
+from datastores.formats.parquet_pruning import passing_row_groups
 from datastores.formats.text_values import (
     CONVERSION_ERRORS,
     encode_dictionary,
@@ -68,7 +68,7 @@ class ParquetFormat(Format):
     def parts(self, file: IO[bytes], filters: Filters, target_bytes: int) -> list[FilePart]:
         opened = _opened(file)
         parts: list[FilePart] = []
-        for index in _passing_row_groups(opened, file, filters):
+        for index in passing_row_groups(opened, filters):
             group = opened.metadata.row_group(index)
             size, last = group.total_byte_size, parts[-1] if parts else None
             if (
@@ -121,7 +121,7 @@ class ParquetFormat(Format):
                 opened = _opened(file)
                 physical = opened.schema_arrow.field(0).type
                 exact = _exact_schema(opened).field(0).type == field.type
-                _restore(pa.array([], physical), field.type)
+                _restore(pa.nulls(0, physical), field.type)
             except (pa.ArrowException, OSError) as error:
                 raise _no_form(field) from error
             if not exact:
@@ -206,53 +206,6 @@ def _part(first: int, last: int, rows: int, before: FilePart | None, size: int) 
     words = f"row group {first}" if first == last else f"row groups {first} to {last}"
     total = size + ((before.bytes or 0) if before else 0)
     return FilePart(label=words, first=first, count=last - first + 1, rows=rows, bytes=total)
-
-
-def _passing_row_groups(opened: pq.ParquetFile, file: IO[bytes], filters: Filters) -> list[int]:
-    """Return the row groups whose statistics do not rule out every row."""
-    names = set(opened.schema_arrow.names)
-    # A group of conditions that also reads other columns (of the folder's name) rules out nothing.
-    expression = to_expression(
-        tuple(tuple(one for one in group if one.column in names) for group in filters)
-        if all(any(one.column in names for one in group) for group in filters)
-        else ()
-    )
-    everything = list(range(opened.num_row_groups))
-    if expression is None:
-        return everything
-    fragment = ds.ParquetFileFormat().make_fragment(pa.PythonFile(_Unclosed(file), "r"))
-    try:
-        passing = fragment.subset(filter=expression, schema=opened.schema_arrow)
-    except (pa.ArrowException, TypeError):
-        # A comparison the statistics cannot answer; the rows will be asked.
-        return everything
-    return [group.id for group in passing.row_groups]
-
-
-class _Unclosed:
-    """A view of an open file that Arrow may close without closing the file."""
-
-    closed = False
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self.read = file.read
-        self.seek = file.seek
-        self.tell = file.tell
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def writable(self) -> bool:
-        return False
-
-    def flush(self) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
 
 
 def _exact_schema(opened: pq.ParquetFile) -> pa.Schema:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from typing import Any
 
-from datastores.errors import ConfigurationError
+from datastores.errors import ConfigurationError, did_you_mean
 from datastores.formats.arrow_ipc import ArrowFormat
 from datastores.formats.base import Format
 from datastores.formats.csv import CsvFormat
@@ -59,10 +58,8 @@ def open_format(name: str | None, path: str, options: Mapping[str, Any]) -> Form
             advice=f"Give format=, or use one of the endings {known}",
         )
     if chosen not in FORMATS:
-        close = difflib.get_close_matches(chosen, FORMATS, n=1)
-        hint = f"Did you mean {close[0]!r}? " if close else ""
         raise ConfigurationError(
-            f"no file format {chosen!r}", advice=f"{hint}Known are {', '.join(FORMATS)}"
+            f"no file format {chosen!r}", advice=did_you_mean(chosen, FORMATS, "Known are")
         )
     suffix, packed = _endings(path)
     suffix_name, implied = _BY_SUFFIX.get(suffix, (None, {}))

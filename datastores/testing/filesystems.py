@@ -30,7 +30,7 @@ from datastores.errors import (
     PermissionDeniedError,
     UnsupportedOperationError,
 )
-from datastores.testing.races import race
+from datastores.testing.races import RACERS, race
 
 ODD_NAMES = (
     "with space",
@@ -147,14 +147,22 @@ class FilesystemConformance(
                 file.write(b"whole")
         assert fs.cat_file(path) == b"whole"
 
-    def test_a_file_that_is_never_closed(self, fs: AbstractFileSystem, fs_path: str) -> None:
+    @pytest.mark.parametrize("mode", ["wb", "w"])
+    def test_a_file_that_is_never_closed(
+        self, fs: AbstractFileSystem, fs_path: str, mode: str
+    ) -> None:
         with pytest.warns(ResourceWarning, match="not closed"):
-            self._write_and_forget(fs, f"{fs_path}/file")
+            self._write_and_forget(fs, f"{fs_path}/file", mode)
         assert not fs.exists(f"{fs_path}/file")
 
-    def _write_and_forget(self, fs: AbstractFileSystem, path: str) -> None:
-        fs.open(path, "wb").write(b"half")
+    def _write_and_forget(self, fs: AbstractFileSystem, path: str, mode: str) -> None:
+        fs.open(path, mode).write(b"half" if "b" in mode else "half")
         gc.collect()
+
+    def test_a_file_that_cannot_be_opened(self, fs: AbstractFileSystem, fs_path: str) -> None:
+        with pytest.raises(LookupError):
+            fs.open(f"{fs_path}/file", "w", encoding="no such")
+        assert not fs.exists(f"{fs_path}/file")
 
     def test_seeking_in_a_file_being_written(self, fs: AbstractFileSystem, fs_path: str) -> None:
         path = f"{fs_path}/archive.zip"
@@ -182,6 +190,17 @@ class FilesystemConformance(
         winners = race(attempt)
         assert len(winners) == 1
         assert fs.cat_file(path) == b"%d" % winners[0]
+
+    def test_appends_at_once_are_all_kept(self, fs: AbstractFileSystem, fs_path: str) -> None:
+        path = f"{fs_path}/file"
+
+        def attempt(number: int, ready: threading.Barrier) -> None:
+            with fs.open(path, "ab") as file:
+                file.write(b"%d\n" % number)
+                ready.wait(timeout=20)
+
+        assert len(race(attempt)) == RACERS
+        assert sorted(fs.cat_file(path).split()) == [b"%d" % number for number in range(RACERS)]
 
     def test_empty_files(self, fs: AbstractFileSystem, fs_path: str) -> None:
         fs.pipe_file(f"{fs_path}/empty", b"")

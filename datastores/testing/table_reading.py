@@ -188,7 +188,12 @@ class ReadingConformance(TableCase):
     @settings(
         max_examples=40,
         deadline=None,
-        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+        suppress_health_check=[
+            HealthCheck.function_scoped_fixture,
+            HealthCheck.too_slow,
+            # Each driver's class inherits this test, and has its own driver.
+            HealthCheck.differing_executors,
+        ],
     )
     @given(data=st.data())
     def test_any_table_comes_back_as_it_was(self, driver: TableDriver, data: st.DataObject) -> None:

@@ -63,17 +63,19 @@ class WritingConformance(TableCase):
     """Each write mode in both directions: declared works, undeclared changes nothing."""
 
     def options(self, mode: WriteMode) -> dict[str, Any]:
-        """Return what a write in this mode needs, and the first `create` as well."""
+        """Return what a write in this mode needs."""
         return OPTIONS.get(mode, {})
+
+    def create_options(self, mode: WriteMode) -> dict[str, Any]:
+        """Return what `create` needs so that a write in `mode` may follow.
+
+        A file store, which partitions when it creates, returns `options(mode)`.
+        """
+        return {"keys": self.options(mode).get("keys", ())}
 
     def create_old(self, driver: TableDriver, table: TableName, mode: WriteMode) -> None:
         """Create the table that a write in `mode` then meets."""
-        options = self.options(mode)
-        if mode == WriteMode.REPLACE_PARTITIONS and not driver.capabilities.query:
-            # A file store partitions when it creates; elsewhere only this mode takes the word.
-            write(driver, table, OLD, WriteMode.CREATE, **options)
-        else:
-            write(driver, table, OLD, WriteMode.CREATE, keys=options.get("keys", ()))
+        write(driver, table, OLD, WriteMode.CREATE, **self.create_options(mode))
 
     @pytest.mark.parametrize("mode", MODES_ON_EXISTING)
     def test_a_mode_on_a_table_that_exists(

@@ -211,6 +211,11 @@ class FileJob(Job):
         """Return the target file of a single one (else None), and the target folder."""
         path = target.path.rstrip("/")
         if not single:
+            if not path:
+                raise ConfigurationError(
+                    "a folder is not copied to a store's root, which cannot be published at once",
+                    advice="Name a folder in it",
+                )
             return None, path
         into_folder = not path or target.path.endswith("/") or self._target.filesystem.isdir(path)
         file = posixpath.join(path, files[0].relative) if into_folder else path
@@ -270,6 +275,12 @@ def _find(source: StorePath) -> list[_File]:
 
 def _files(found: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     for name, info in found.items():
+        if info["type"] not in {"file", "directory"}:
+            raise UnsupportedOperationError(
+                f"{name!r} is neither a file nor a folder, but perhaps a link out of the store",
+                target=name,
+                advice="Copy the rest by a glob, or remove it; nothing was changed",
+            )
         if info["type"] == "file":
             yield name.strip("/"), info
 

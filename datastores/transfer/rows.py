@@ -85,6 +85,7 @@ class RowJob(Job):
         assert self._session is not None  # noqa: S101  # begin comes first
         with self._at_target("copy"):
             self._session.publish(receipts)
+        self._target.store.refresh()
 
     @override
     def verify(self, meters: Sequence[Meter]) -> str | None:

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
 from typing import Any, Unpack
 
 from datastores.datastore import StorePath
@@ -111,17 +112,18 @@ def _run_parts(
         return receipt
 
     with ThreadPoolExecutor(job.plan.workers, thread_name_prefix="datastores-copy") as pool:
-        futures = [
-            pool.submit(run, part, meter) for part, meter in zip(job.parts, meters, strict=True)
-        ]
+        # A signal may come anywhere in here, even while parts are still being handed in.
         try:
+            futures = [
+                pool.submit(run, part, meter) for part, meter in zip(job.parts, meters, strict=True)
+            ]
             for future in as_completed(futures):
                 future.result()
-        except BaseException:
-            # The other parts stop at their next batch; leaving the pool waits for them.
+        finally:
+            # After a failure the other parts stop at their next batch; leaving the pool waits
+            # for them. After the last part this stops nothing.
             stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
-            raise
     return [future.result() for future in futures], meters
 
 
@@ -179,12 +181,17 @@ def _report(
 
 
 def _peak_memory_bytes() -> int | None:
+    status = Path("/proc/self/status")
+    if status.exists():
+        # getrusage also counts what the parent held when it started this process.
+        lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
+        return int(lines["VmHWM"].removesuffix("kB")) * 1024
     try:
         import resource
     except ModuleNotFoundError:  # Windows
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    # Linux counts in KiB, macOS in bytes.
+    # macOS counts in bytes, the other systems in KiB.
     return peak if sys.platform == "darwin" else peak * 1024
 
 

@@ -5,7 +5,6 @@ A column keeps its buffers unless its type changes; see `cast.py` for what a cha
 
 from __future__ import annotations
 
-import difflib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from typing import Self
 
 import pyarrow as pa
 
-from datastores.errors import ConfigurationError, DataError, SchemaMismatchError
+from datastores.errors import ConfigurationError, DataError, SchemaMismatchError, did_you_mean
 from datastores.types.cast import cast_column, check_cast
 from datastores.types.text import describe_type, parse_type
 
@@ -155,11 +154,9 @@ def _refuse_unknown(
 ) -> None:
     for name in names:
         if name not in known:
-            close = difflib.get_close_matches(str(name), known, n=1)
-            hint = f"Did you mean {close[0]!r}? " if close else ""
-            listed = ", ".join(known) or "none"
             raise ConfigurationError(
-                f"{argument}: there is no column {name!r}", advice=f"{hint}The columns are {listed}"
+                f"{argument}: there is no column {name!r}",
+                advice=did_you_mean(name, known, "The columns are"),
             )
 
 

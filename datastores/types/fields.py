@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
-import pyarrow as pa
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 KEY = b"datastores:source"
 
@@ -47,4 +49,6 @@ def source_of(field: pa.Field) -> SourceType | None:
 
 def without_metadata(schema: pa.Schema) -> pa.Schema:
     """Return the schema with names, types and nullability only."""
+    import pyarrow as pa  # workspaces are listed without it
+
     return pa.schema([field.remove_metadata() for field in schema])

@@ -275,6 +275,15 @@ def meets(cell: Any, operator: str, value: Any = None) -> bool:
     return bool(operations[operator]())
 
 
+def test_lists_of_no_values(local: FilesAsTables) -> None:
+    write(local, "t/", ORDERS, partition_by=("day",))
+    for column in ("id", "name", "day"):
+        none = read(local, "t/", filters=parse_filters([(column, "in", [])]))
+        assert none == ORDERS.slice(0, 0)
+        valid = read(local, "t/", filters=parse_filters([(column, "not in", [])]))
+        assert valid.num_rows == 100 - ORDERS[column].null_count
+
+
 def test_statistics_and_folders_prune(local: FilesAsTables) -> None:
     write(local, "t/", ORDERS, format_options={"row_group_rows": 10})
     whole = local.plan_read(ScanRequest(table=TableName("t")), 100)

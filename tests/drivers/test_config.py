@@ -26,10 +26,10 @@ class LakeConfig(DriverConfig):
     timeout_seconds: float = 10.0
     read_only: bool = False
     proxy: str | None = None
-    account_key: Secret | SecretRef | None = credential("account_key", secret=True)  # noqa: RUF009
-    sas_token: Secret | SecretRef | None = credential("sas_token", secret=True)  # noqa: RUF009
+    account_key: Secret | SecretRef | None = credential("account_key", secret=True)
+    sas_token: Secret | SecretRef | None = credential("sas_token", secret=True)
     username: str | None = credential("password")
-    password: Secret | SecretRef | None = credential("password", secret=True)  # noqa: RUF009
+    password: Secret | SecretRef | None = credential("password", secret=True)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +105,7 @@ def test_refused(entry: dict[Any, Any], words: str) -> None:
 
 
 def test_a_type_without_credentials() -> None:
-    with pytest.raises(ConfigurationError, match="There is none"):
+    with pytest.raises(ConfigurationError, match="Known keys are none"):
         OpenConfig.from_mapping({"path": "a", "credentials": {"account_key": "x"}})
     assert OpenConfig.from_mapping({"path": "a", "credentials": {}}).path == "a"
 

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import shutil
+import tempfile
+import weakref
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -9,6 +12,7 @@ from typing_extensions import override
 from datastores.drivers.base import TableDriver
 from datastores.drivers.duckdb.config import DuckDBConfig
 from datastores.drivers.duckdb.driver import DuckDBDriver
+from datastores.testing.stateful_tables import machine_for
 from datastores.testing.tables import TableDriverConformance
 from datastores.values import TableName
 
@@ -27,3 +31,13 @@ class TestDuckDB(TableDriverConformance):
     @override
     def staging_left(self, driver: TableDriver) -> Sequence[str]:
         return [str(path) for path in driver.config.staging.rglob("*")]
+
+
+def fresh_driver() -> TableDriver:
+    folder = Path(tempfile.mkdtemp(prefix="datastores-"))
+    driver = DuckDBDriver(DuckDBConfig(path=str(folder / "warehouse.duckdb")))
+    weakref.finalize(driver, shutil.rmtree, folder, ignore_errors=True)
+    return driver
+
+
+TestDuckDBHistories = machine_for(fresh_driver, TableName("t", "main")).TestCase

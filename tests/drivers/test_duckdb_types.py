@@ -1,4 +1,4 @@
-# ruff: noqa: DTZ001, S608  # naive timestamps are meant, and the SQL is built from constants
+# ruff: noqa: DTZ001  # naive timestamps are meant, and the SQL is built from constants
 """DuckDB's own types, by values that its plain Arrow export would change."""
 
 from __future__ import annotations

@@ -3,10 +3,8 @@ import pickle
 import resource
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -78,12 +76,6 @@ class LocalMachine(FileMachine):
 
 LocalMachine.TestCase.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)
 TestAnyOrder = LocalMachine.TestCase
-
-
-def stage(driver: LocalDriver, name: str, content: bytes = b"new") -> str:
-    path = f"_datastores/job/{name}"
-    driver.filesystem.pipe_file(path, content)
-    return path
 
 
 def test_the_folder_is_made_on_the_first_write(driver: LocalDriver, root: Path) -> None:
@@ -204,7 +196,8 @@ class TestLinks:
         (root / "link").symlink_to("real")
         assert fs.cat_file("link/file") == b"1"
         assert fs.ls("link", detail=False) == ["link/file"]
-        driver.publish_folder(FolderChange(folder="link", add=((stage(driver, "x"), "more"),)))
+        fs.pipe_file("_datastores/job/x", b"new")
+        driver.publish_folder(FolderChange(folder="link", add=(("_datastores/job/x", "more"),)))
         assert fs.find("real") == ["real/file", "real/more"]
         assert (root / "link").is_symlink()
         fs.rm("link", recursive=True)
@@ -269,160 +262,3 @@ class TestNoRoom:
             file.write(bytes(20_000))
         assert driver.filesystem.cat_file("f") == bytes(60_000)
         assert [path.name for path in root.iterdir()] == ["f"]
-
-
-@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="mounts a small disk")
-def test_a_full_disk_while_publishing(root: Path) -> None:
-    root.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1m,nr_inodes=40", "tmpfs", root], check=False
-    )
-    if mounted.returncode:
-        pytest.skip("may not mount here")
-    try:
-        driver = LocalDriver(LocalConfig(path=str(root)))
-        with pytest.raises(DriverError, match="disk is full"):
-            driver.filesystem.pipe_file("large", bytes(2 << 20))
-        assert list(root.iterdir()) == []
-        for number in range(6):
-            driver.filesystem.pipe_file(f"table/p={number}/old", b"old")
-        staged = stage(driver, "new")
-        # Each partition is a folder of its own, and there are no inodes left for a second set.
-        spare = 0
-        while True:
-            try:
-                driver.filesystem.pipe_file(f"filler/{spare}", b"")
-            except DriverError:
-                break
-            spare += 1
-        change = FolderChange(folder="table", add=((staged, "new"),))
-        with pytest.raises(DriverError, match="disk is full"):
-            driver.publish_folder(change)
-        assert len(driver.filesystem.find("table")) == 6
-        assert driver.filesystem.find("_datastores") == [staged]
-        driver.filesystem.rm("filler", recursive=True)
-        driver.publish_folder(change)
-        assert len(driver.filesystem.find("table")) == 7
-    finally:
-        subprocess.run(["umount", root], check=True)
-
-
-_PUBLISH = """
-import sys
-from datastores.drivers.base import FolderChange
-from datastores.drivers.local.config import LocalConfig
-from datastores.drivers.local.driver import LocalDriver
-
-root, job = sys.argv[1:]
-driver = LocalDriver(LocalConfig(path=root))
-names = [f"p={n}/{job}" for n in range(5)]
-for name in names:
-    driver.filesystem.pipe_file(f"_datastores/{job}/{name}", job.encode())
-add = tuple((f"_datastores/{job}/{name}", name) for name in names)
-clear = ("",) if job.startswith("replace") else ()
-print("ready", flush=True)
-sys.stdin.readline()
-driver.publish_folder(FolderChange(folder="table", add=add, clear=clear))
-"""
-
-
-def publisher(root: Path, job: str, *wrapper: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [*wrapper, sys.executable, "-c", _PUBLISH, str(root), job],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def test_processes_that_append_at_once_are_all_kept(driver: LocalDriver, root: Path) -> None:
-    driver.filesystem.pipe_file("table/old", b"0")
-    jobs = [publisher(root, f"append{number}") for number in range(4)]
-    for job in jobs:
-        assert job.stdout is not None
-        assert job.stdout.readline() == "ready\n"
-    for job in jobs:
-        assert job.stdin is not None
-        job.stdin.write("go\n")
-        job.stdin.flush()
-    for job in jobs:
-        _, errors = job.communicate(timeout=60)
-        assert job.returncode == 0, errors
-    expected = {"table/old", *(f"table/p={n}/append{k}" for n in range(5) for k in range(4))}
-    assert set(driver.filesystem.find("table")) == expected
-
-
-@pytest.mark.skipif(not shutil.which("strace"), reason="strace kills at an exact system call")
-@pytest.mark.parametrize(
-    ("call", "when"),
-    [("linkat", 1), ("linkat", 3), ("renameat2", 1), ("unlinkat", 1), ("rmdir", 1), ("unlink", 2)],
-)
-def test_killed_while_publishing(driver: LocalDriver, root: Path, call: str, when: int) -> None:
-    old = {f"table/p={n}/old": b"old" for n in range(5)}
-    driver.filesystem.pipe(old)
-    # Staged files are renamed into place too, so calls are counted from the prompt on.
-    job = publisher(root, "replace1")
-    assert job.stdout is not None
-    assert job.stdout.readline() == "ready\n"
-    inject = f"inject={call}:signal=KILL:when={when}"
-    tracer = subprocess.Popen(
-        ["strace", "-f", "-p", str(job.pid), "-e", f"trace={call}", "-e", inject],
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert tracer.stderr is not None
-    if "attached" not in tracer.stderr.readline():
-        job.kill()
-        job.communicate()
-        tracer.communicate()
-        pytest.skip("may not trace here")
-    job.communicate("go\n", timeout=60)
-    tracer.communicate(timeout=60)
-    found = set(driver.filesystem.find("table"))
-    new = {f"table/p={n}/replace1" for n in range(5)}
-    assert found in (set(old), new)
-
-    again = publisher(root, "append2")
-    _, errors = again.communicate("go\n", timeout=60)
-    assert again.returncode == 0, errors
-    assert set(driver.filesystem.find("table")) == found | {
-        f"table/p={n}/append2" for n in range(5)
-    }
-    left = driver.filesystem.find("_datastores")
-    assert all(path.startswith("_datastores/replace1/") for path in left)
-
-
-def test_writes_beside_a_publish_are_kept(driver: LocalDriver) -> None:
-    fs = driver.filesystem
-    fs.pipe({f"table/old{n}": b"0" for n in range(50)})
-    written: list[str] = []
-    done = threading.Event()
-
-    def write() -> None:
-        while not done.is_set():
-            path = f"table/beside{len(written)}"
-            fs.pipe_file(path, b"1")
-            written.append(path)
-
-    writer = threading.Thread(target=write)
-    writer.start()
-    try:
-        for number in range(20):
-            staged = stage(driver, f"new{number}")
-            driver.publish_folder(FolderChange(folder="table", add=((staged, f"new{number}"),)))
-    finally:
-        done.set()
-        writer.join()
-    assert len(written) > 20
-    assert set(written) <= set(fs.find("table"))
-
-
-@posix
-def test_permissions_stay(driver: LocalDriver, root: Path) -> None:
-    driver.filesystem.pipe_file("table/p=1/old", b"0")
-    (root / "table").chmod(0o750)
-    (root / "table" / "p=1").chmod(0o700)
-    driver.publish_folder(FolderChange(folder="table", add=((stage(driver, "n"), "new"),)))
-    assert (root / "table").stat().st_mode & 0o777 == 0o750
-    assert (root / "table" / "p=1").stat().st_mode & 0o777 == 0o700

@@ -28,7 +28,11 @@ def _integers() -> dict[str, pa.Array]:
 
 
 def _decimals() -> dict[str, pa.Array]:
-    makers = ((pa.decimal32, 9, 2), (pa.decimal64, 18, 2), (pa.decimal128, 38, 10))
+    makers: tuple[tuple[Any, int, int], ...] = (
+        (pa.decimal32, 9, 2),
+        (pa.decimal64, 18, 2),
+        (pa.decimal128, 38, 10),
+    )
     makers += ((pa.decimal256, 76, 30), (pa.decimal128, 38, 38), (pa.decimal128, 10, 0))
     columns = {}
     for make, precision, scale in makers:
@@ -63,6 +67,11 @@ def _nested() -> dict[str, pa.Array]:
         "large list": pa.array([["x", ""], [], nothing], pa.large_list(pa.string())),
         "fixed list": pa.array([[1, 2], nothing, [3, None]], pa.list_(pa.int8(), 2)),
         "strict list": pa.array([[1], [], nothing], strict),
+        "list of uuids": pa.ListArray.from_arrays(
+            pa.array([0, 1, 1]),
+            pa.array([uuid.UUID(int=5).bytes], pa.uuid()),
+            type=pa.list_(pa.uuid()),
+        ),
         "list of bytes": pa.array([[b"\xff", None], nothing], pa.list_(pa.binary())),
         "list of seconds": pa.array(
             [[dt.datetime(2024, 1, 1, tzinfo=dt.UTC)]], pa.list_(pa.timestamp("s", "UTC"))

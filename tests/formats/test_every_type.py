@@ -64,6 +64,12 @@ def back(format_: Format, file: io.BytesIO, schema: pa.Schema) -> pa.Table:
     return table
 
 
+def values(table: pa.Table) -> pa.Array:
+    column = table["the column"]
+    # Arrow cannot combine no chunks of some types.
+    return column.combine_chunks() if column.num_chunks else pa.nulls(0, column.type)
+
+
 def field_of(array: pa.Array) -> pa.Field:
     return pa.field("the column", array.type, metadata={"datastores:source": '{"engine":"x"}'})
 
@@ -79,10 +85,10 @@ def test_a_column_alone_and_beside_another(dialect: str, column: str) -> None:
         return
     for piece in (array, array.slice(1), array.slice(0, 0)):
         alone = pa.table([piece], schema=pa.schema([field_of(array)]))
-        found = back(format_, there(format_, alone), alone.schema)["the column"].combine_chunks()
+        found = values(back(format_, there(format_, alone), alone.schema))
         assert plain(found) == plain(piece)
         both = pa.table({"id": range(len(piece)), "the column": piece})
-        found = back(format_, there(format_, both), both.schema)["the column"].combine_chunks()
+        found = values(back(format_, there(format_, both), both.schema))
         assert plain(found) == plain(piece)
 
 

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 import datastores
 from datastores import Workspace
-from datastores.errors import AlreadyExistsError, ConfigurationError, NotFoundError
+from datastores.errors import (
+    AlreadyExistsError,
+    ConfigurationError,
+    NotFoundError,
+    UnsupportedOperationError,
+)
 
 from .conftest import staging_of
 
@@ -69,4 +76,17 @@ def test_what_is_not_there(workspace: Workspace) -> None:
     for path in ("nothing.bin", "no/folder/", "*.none"):
         with pytest.raises(NotFoundError):
             datastores.copy(workspace["files"] / path, workspace["other"] / "out/")
+    assert not workspace["other"].exists("out")
+
+
+def test_a_folder_is_not_copied_to_the_root(workspace: Workspace) -> None:
+    with pytest.raises(ConfigurationError, match="root"):
+        datastores.copy(workspace["files"] / "in/", workspace["other"] / "")
+    assert list(workspace["other"].list()) == []
+
+
+def test_a_link_out_of_the_store_is_named(workspace: Workspace, tmp_path: Path) -> None:
+    (tmp_path / "files" / "in" / "link").symlink_to("/etc/hostname")
+    with pytest.raises(UnsupportedOperationError, match="in/link"):
+        datastores.copy(workspace["files"] / "in/", workspace["other"] / "out/")
     assert not workspace["other"].exists("out")

@@ -260,7 +260,7 @@ def columns_of(connection: Connection, sql: str, dimensions: int = 0) -> tuple[C
         f"SELECT * FROM (\n{sql}\n) AS query LIMIT 0".encode(), prepare=True
     )
     result = cursor.pgresult
-    assert result is not None  # a SELECT has one
+    assert result is not None  # noqa: S101  # a SELECT has one
     found = [
         ((result.fname(at) or b"").decode(), result.ftype(at), result.fmod(at))
         for at in range(result.nfields)

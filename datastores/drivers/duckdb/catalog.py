@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -133,49 +134,44 @@ def find_table(cursor: duckdb.DuckDBPyConnection, name: TableName) -> Table | No
     full = qualified(name)
     if full not in tables(cursor, full.schema):
         return None
-    place = {"schema": full.schema, "name": full.name}
     facts = {
         column: (nullable, comment)
-        for column, nullable, comment in cursor.execute(
-            """
-            SELECT column_name, is_nullable, comment FROM duckdb_columns()
-            WHERE database_name = current_database()
-            AND schema_name = $schema AND table_name = $name
-            """,
-            place,
-        ).fetchall()
+        for column, nullable, comment in _about(
+            cursor, full, "column_name, is_nullable, comment FROM duckdb_columns()"
+        )
     }
-    constraints = cursor.execute(
-        """
-        SELECT constraint_type, constraint_column_names FROM duckdb_constraints()
-        WHERE database_name = current_database() AND schema_name = $schema AND table_name = $name
-        """,
-        place,
-    ).fetchall()
+    constraints = _about(
+        cursor, full, "constraint_type, constraint_column_names FROM duckdb_constraints()"
+    )
     primary = {name for kind, names in constraints if kind == "PRIMARY KEY" for name in names}
     unique = [frozenset(names) for kind, names in constraints if kind in {"PRIMARY KEY", "UNIQUE"}]
-    [(views,)] = cursor.execute(
-        """
-        SELECT count(*) FROM duckdb_views() WHERE database_name = current_database()
-        AND schema_name = $schema AND view_name = $name
-        """,
-        place,
-    ).fetchall()
     columns = []
     for plain in columns_of(cursor, f"SELECT * FROM {DIALECT.table(full)}", {}):
         nullable, comment = facts.get(plain.name, (True, None))
         columns.append(
-            Column(
-                name=plain.name,
-                type=plain.type,
-                wire=plain.wire,
-                stored=plain.stored,
+            replace(
+                plain,
                 arrow=noted_type(comment, plain.stored, plain.name, holds=given_back),
                 nullable=nullable,
                 key=plain.name in primary,
             )
         )
-    return Table(name=full, is_view=bool(views), columns=tuple(columns), unique=tuple(unique))
+    return Table(
+        name=full,
+        is_view=not _about(cursor, full, "table_name FROM duckdb_tables()"),
+        columns=tuple(columns),
+        unique=tuple(unique),
+    )
+
+
+def _about(cursor: duckdb.DuckDBPyConnection, table: TableName, what: str) -> list[tuple[Any, ...]]:
+    """Return what one of DuckDB's metadata functions says about a table."""
+    found: list[tuple[Any, ...]] = cursor.execute(
+        f"SELECT {what} WHERE database_name = current_database() "
+        "AND schema_name = $schema AND table_name = $name",
+        {"schema": table.schema, "name": table.name},
+    ).fetchall()
+    return found
 
 
 def columns_of(

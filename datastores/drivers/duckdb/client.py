@@ -53,13 +53,13 @@ class Client:
 
     def new_cursor(self) -> duckdb.DuckDBPyConnection:
         """Return a cursor with our session settings; the caller closes it."""
-        with self._opening:
-            if self._connection is None:
-                self._connection = self._open()
-            with translated("open", self.config.path):
+        with translated("open", self.config.path):
+            with self._opening:
+                if self._connection is None:
+                    self._connection = self._open()
                 cursor = self._connection.cursor()
-        for statement in SESSION:
-            cursor.execute(statement)
+            for statement in SESSION:
+                cursor.execute(statement)
         return cursor
 
     @contextmanager
@@ -94,6 +94,14 @@ class Client:
         if not config.read_only:
             config.file.parent.mkdir(parents=True, exist_ok=True)
         try:
-            return duckdb.connect(str(config.file), read_only=config.read_only)
+            connection = duckdb.connect(str(config.file), read_only=config.read_only)
         except duckdb.Error as error:
             raise opening_error(error, config.path) from error
+        try:
+            # Not as a setting of connect: DuckDB would refuse a second connection without it, such
+            # as one of the program's own.
+            connection.execute("SET GLOBAL memory_limit = ?", [config.memory_limit])
+        except BaseException:
+            connection.close()
+            raise
+        return connection

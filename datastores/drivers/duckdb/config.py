@@ -19,6 +19,11 @@ class DuckDBConfig(DriverConfig):
     """Folder for parts that are not published yet; None for `<path>.datastores`."""
     read_only: bool = False
     """Other processes that also open it read-only may then read at the same time."""
+    memory_limit: str = "256MB"
+    """What DuckDB itself may hold, pages of the file above all; sorts and joins beyond it go to disk.
+
+    https://duckdb.org/docs/stable/operations_manual/limits
+    """
 
     @property
     def file(self) -> Path:

@@ -49,7 +49,7 @@ _ERRORS: Mapping[type[Exception], tuple[type[DatastoreError], str | None]] = {
     ),
     duckdb.OutOfMemoryException: (
         DriverError,
-        "Free memory or disk space, or write fewer rows at once",
+        "Raise memory_limit in its settings, or free disk space",
     ),
     duckdb.IOException: (DriverError, "Look at the file, its rights and the space on its disk"),
     duckdb.NotSupportedError: (UnsupportedOperationError, None),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -20,6 +20,7 @@ from typing_extensions import override
 from datastores.drivers.base import Receipt, WriteRequest, WriteSession
 from datastores.drivers.duckdb.catalog import DIALECT, JOURNAL_SCHEMA, find_any_case, qualified
 from datastores.drivers.duckdb.client import Client
+from datastores.drivers.duckdb.errors import translated
 from datastores.drivers.duckdb.plan import Prepared, WriteColumn, resolve
 from datastores.drivers.sql.statements import Publish, duplicate_keys
 from datastores.errors import (
@@ -74,7 +75,8 @@ class DuckDBWriteSession(WriteSession):
         with _disk_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             file = pa.OSFile(str(path), "wb")
-        with file, pa.ipc.new_stream(file, schema, options=options) as writer:
+        try:
+            writer = pa.ipc.new_stream(file, schema, options=options)
             for batch in batches:
                 arrays = [
                     one.to_wire(array) for one, array in zip(columns, batch.columns, strict=True)
@@ -82,6 +84,14 @@ class DuckDBWriteSession(WriteSession):
                 with _disk_errors(path):
                     writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=schema))
                 rows += batch.num_rows
+            with _disk_errors(path):
+                writer.close()
+                file.close()
+        except BaseException:
+            # Closing a file on a full disk fails once more, and would hide the reason.
+            with suppress(OSError):
+                file.close()
+            raise
         return rows
 
     @override
@@ -129,10 +139,7 @@ class DuckDBWriteSession(WriteSession):
             cursor.execute(publish.insert(rows, DIALECT))
         if request.mode == WriteMode.REPLACE_PARTITIONS:
             cursor.execute(f"DROP TABLE {_PARTITIONS}")
-        cursor.execute(
-            f"INSERT INTO {_JOURNAL} VALUES ($job, $target, now())",
-            {"job": request.job, "target": str(request.table)},
-        )
+        _note(cursor, request.job, str(request.table))
 
     def _prepare_target(self, cursor: duckdb.DuckDBPyConnection) -> None:
         """Create the table, or check that it is still what the parts were staged for."""
@@ -163,7 +170,10 @@ class DuckDBWriteSession(WriteSession):
         if not isinstance(error.__cause__, duckdb.Error):
             return error
         suspects = [one for one in self.prepared.columns if one.wire == pa.string()]
-        with self.client.cursor() as cursor:
+        with (
+            self.client.cursor() as cursor,
+            translated("publish", str(self.request.table)),
+        ):
             for one in suspects:
                 name = DIALECT.identifier(one.name)
                 with _incoming(cursor, self.prepared.columns, paths):
@@ -232,17 +242,24 @@ def _batches(paths: list[Path]) -> Iterator[pa.RecordBatch]:
 
 
 def _is_published(cursor: duckdb.DuckDBPyConnection, job: str) -> bool:
-    """Look for a job in the journal, which is created when first asked for."""
+    journal = cursor.execute(
+        "SELECT 1 FROM duckdb_tables() "
+        "WHERE database_name = current_database() AND schema_name = $schema",
+        {"schema": JOURNAL_SCHEMA},
+    ).fetchall()
+    find = f"SELECT 1 FROM {_JOURNAL} WHERE job = $job"
+    return bool(journal and cursor.execute(find, {"job": job}).fetchall())
+
+
+def _note(cursor: duckdb.DuckDBPyConnection, job: str, target: str) -> None:
+    """Put a job into the journal, in the transaction that publishes it."""
     cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {DIALECT.identifier(JOURNAL_SCHEMA)}")
     cursor.execute(
         f"CREATE TABLE IF NOT EXISTS {_JOURNAL} "
         "(job VARCHAR PRIMARY KEY, target VARCHAR NOT NULL, published TIMESTAMPTZ NOT NULL)"
     )
-    found = cursor.execute(
-        f"SELECT 1 FROM {_JOURNAL} WHERE job = $job",
-        {"job": job},
-    ).fetchall()
-    return bool(found)
+    values = {"job": job, "target": target}
+    cursor.execute(f"INSERT INTO {_JOURNAL} VALUES ($job, $target, now())", values)
 
 
 @contextmanager

@@ -13,9 +13,10 @@ from typing import Any, TypeVar
 
 from typing_extensions import Buffer, override
 
-from datastores.drivers.filesystem import PendingFile, StoreFileSystem, staging_folder
+from datastores.drivers.filesystem import StoreFileSystem, staging_folder
 from datastores.drivers.local import system
 from datastores.drivers.local.errors import translated
+from datastores.drivers.pending_file import PendingFile
 from datastores.errors import (
     AlreadyExistsError,
     ConfigurationError,
@@ -285,8 +286,6 @@ class _LocalPendingFile(PendingFile):
         start: int,
         autocommit: bool,
     ) -> None:
-        # Set first: if the sink cannot be made, the half-built object is dropped like any other.
-        self._settled = True
         self._filesystem = filesystem
         self._staged = filesystem.staged("write")
         sink = system.make_in_folder(self._staged, lambda: open(self._staged, "xb"))  # noqa: SIM115

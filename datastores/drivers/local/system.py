@@ -94,7 +94,7 @@ def make_in_folder(path: str, make: Callable[[], _T]) -> _T:
 
 
 def _lock(path: str) -> int:
-    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         _wait(file)
         _check_same(file, path)

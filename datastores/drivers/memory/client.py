@@ -14,8 +14,9 @@ from typing import Any, NoReturn
 from typing_extensions import override
 
 from datastores.drivers.base import FolderChange
-from datastores.drivers.filesystem import PendingFile, StoreFileSystem
+from datastores.drivers.filesystem import StoreFileSystem
 from datastores.drivers.memory import errors
+from datastores.drivers.pending_file import PendingFile
 from datastores.errors import PreconditionFailedError, UnsupportedOperationError
 from datastores.location import join_path
 

@@ -76,18 +76,24 @@ def _comparison(
     if one.operator.endswith("null"):
         return f"{column} {one.operator.upper()}"
     several = one.operator in {"in", "not in"}
-    placeholders = []
-    for value in one.value if several else (one.value,):
+    # One list for each Python type: a mixed one becomes the engine's widest type, a float, in which
+    # whole numbers above 2**53 equal their neighbours.
+    lists: dict[type, list[str]] = {}
+    for given in one.value if several else (one.value,):
+        value = _checked(given, one, type_)
         name = f"datastores_filter_{len(values)}"
-        values[name] = _checked(value, one, type_)
-        placeholders.append(dialect.parameter(name))
-    if several and not placeholders:
+        values[name] = value
+        lists.setdefault(type(value), []).append(dialect.parameter(name))
+    if several and not lists:
         # `IN ()` is no SQL. Nothing is in an empty list, and every value that is not NULL is outside.
         return "FALSE" if one.operator == "in" else f"{column} IS NOT NULL"
     if several:
-        return f"{column} {one.operator.upper()} ({', '.join(placeholders)})"
+        joined = " OR " if one.operator == "in" else " AND "
+        tests = [f"{column} {one.operator.upper()} ({', '.join(of)})" for of in lists.values()]
+        return f"({joined.join(tests)})" if len(tests) > 1 else tests[0]
     operator = "<>" if one.operator == "!=" else one.operator
-    comparison = f"{column} {operator} {placeholders[0]}"
+    [[placeholder]] = lists.values()
+    comparison = f"{column} {operator} {placeholder}"
     if dialect.is_nan and one.operator in {">", ">="} and pa.types.is_floating(type_):
         return f"({comparison} AND NOT {dialect.is_nan.format(column=column)})"
     return comparison

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 from datastores.drivers.base import WriteRequest
@@ -12,6 +11,7 @@ from datastores.errors import (
     ConfigurationError,
     NotFoundError,
     SchemaMismatchError,
+    did_you_mean,
 )
 from datastores.values import WriteMode
 
@@ -85,12 +85,10 @@ def check_names(request: WriteRequest, columns: Iterable[str]) -> None:
     extra = [name for name in given if name not in known]
     lacking = [name for name in known if name not in given]
     if extra:
-        close = difflib.get_close_matches(extra[0], lacking, n=1)
-        hint = f"Did you mean {close[0]!r}? " if close else ""
         raise SchemaMismatchError(
             f"{request.table} has no column {extra[0]!r}",
             target=str(request.table),
-            advice=f"{hint}Its columns are {', '.join(known)}",
+            advice=did_you_mean(extra[0], known, "Its columns are"),
         )
     if lacking:
         raise SchemaMismatchError(

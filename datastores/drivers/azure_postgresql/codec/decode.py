@@ -68,7 +68,7 @@ class Decoder:
 
     def _decode(self, rows: list[Any]) -> pa.RecordBatch:
         window = Window(rows)
-        if (window.ends - window.starts < 2).any() or (  # the count of fields
+        if (window.ends - window.starts < 2).any() or (  # noqa: PLR2004  # the count of fields
             window.gather("i2", window.starts) != len(self._columns)
         ).any():
             raise malformed(self._names[0], "another number of columns")
@@ -267,9 +267,9 @@ def _unfit(column: str, what: str, target: object) -> DataError:
 def _array(
     layout: Layout, window: Window, starts: Integers, sizes: Integers, valid: Bools, column: str
 ) -> pa.Array:
-    assert layout.element is not None  # every array has one
+    assert layout.element is not None  # noqa: S101  # every array has one
     ends = starts + np.maximum(sizes, 0)
-    if (sizes[valid] < 12).any():  # dimensions, flags and element type
+    if (sizes[valid] < 12).any():  # noqa: PLR2004  # dimensions, flags and element type
         raise malformed(column, "an array without its header")
     dimensions = np.where(valid, window.gather("i4", starts), 0)
     filled: Bools = dimensions > 0

@@ -306,7 +306,7 @@ def _interval(array: pa.Array, column: str) -> Values:
 
 
 def _array(layout: Layout, array: pa.Array, column: str) -> Values:
-    assert layout.element is not None  # every array has one
+    assert layout.element is not None  # noqa: S101  # every array has one
     valid = _valid(array)
     counts: list[Integers] = []
     # How many lists of the level each row has.

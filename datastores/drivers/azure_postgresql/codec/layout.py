@@ -90,4 +90,4 @@ class NumericGroups:
     @property
     def fits_int64(self) -> bool:
         """Whether every number fits, also with the padding multiplied in."""
-        return self.count * NUMERIC_BASE_DIGITS <= 18  # 10**18 < 2**63
+        return self.count * NUMERIC_BASE_DIGITS <= 18  # noqa: PLR2004  # 10**18 < 2**63

@@ -1,0 +1,198 @@
+"""The command `cp`: every word of `copy`, as an option."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import click
+
+from datastores.cli.conditions import parse_conditions
+from datastores.cli.display import copy_shown, print_plan
+from datastores.cli.options import (
+    common,
+    example,
+    given,
+    names,
+    option_pairs,
+    pairs,
+    value_pairs,
+)
+from datastores.cli.records import print_record
+from datastores.cli.signals import StopSignals
+from datastores.cli.tables import scan_of
+from datastores.datastore import Datastore, StorePath
+from datastores.drivers.base import FileDriver
+from datastores.errors import AlreadyExistsError, ConfigurationError
+from datastores.scan import Scan
+from datastores.values import WriteMode
+from datastores.workspace import Workspace
+
+# What narrows or describes the source, which the schema that filters are read by depends on.
+_SOURCE_WORDS = ("source_format", "source_format_options")
+
+_MODES_FOR_EXISTING = (WriteMode.APPEND, WriteMode.REPLACE, WriteMode.UPSERT)
+
+_OPTIONS = (
+    click.option(
+        "--mode",
+        type=click.Choice([str(one) for one in WriteMode]),
+        default=None,
+        help="What happens to a target that exists; create: an error.  [default: create]",
+    ),
+    click.option("--keys", metavar="A,B", callback=names, help="What identifies a row, to upsert."),
+    click.option("--columns", metavar="A,B", callback=names, help="Which, in this order."),
+    click.option(
+        "--filter",
+        "conditions",
+        metavar="TEXT",
+        multiple=True,
+        help='Which rows: "total > 100", "carrier in UA,AA", "day is not null"; again for AND.',
+    ),
+    click.option("--rename", metavar="OLD=NEW", multiple=True, callback=pairs),
+    click.option(
+        "--type",
+        "types",
+        metavar="NAME=TYPE",
+        multiple=True,
+        callback=pairs,
+        help='By new name, such as "total=decimal(18,2)"; a value that does not fit is an error.',
+    ),
+    click.option(
+        "--partition-by", metavar="A,B", callback=names, help="Columns that become folders."
+    ),
+    click.option("--rows-per-file", type=click.IntRange(min=1), metavar="N", help="At most."),
+    click.option("--format", help="Of the target's files, where their names do not tell."),
+    click.option(
+        "--format-option",
+        "format_options",
+        metavar="NAME=VALUE",
+        multiple=True,
+        callback=option_pairs,
+    ),
+    click.option("--source-format", help="Of the source's files, where their names do not tell."),
+    click.option(
+        "--source-format-option",
+        "source_format_options",
+        metavar="NAME=VALUE",
+        multiple=True,
+        callback=option_pairs,
+        help="Such as infer=true or delimiter=; for CSV.",
+    ),
+    click.option(
+        "--query",
+        "sql",
+        metavar="SQL",
+        help="Copy its rows; SOURCE is then the store it runs on: NAME or datastore://NAME.",
+    ),
+    click.option(
+        "--param",
+        "parameters",
+        metavar="NAME=VALUE",
+        multiple=True,
+        callback=value_pairs,
+        help="The value of :NAME in the query.",
+    ),
+    click.option("--workers", type=click.IntRange(min=1), metavar="N", help="Threads."),
+    click.option("--verify", is_flag=True, help="Read the target back, and compare."),
+    click.option("--job", metavar="ID", help="Names the copy's staging; else a fresh one."),
+    click.option("--dry-run", is_flag=True, help="Show the plan, and write nothing."),
+)
+
+
+def _options(command: Any) -> Any:
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+@click.command(
+    epilog=example(
+        "datastores cp datastore://warehouse/public/flights datastore://files/flights/ \\",
+        "    --partition-by month --workers 2 --verify",
+        "datastores cp datastore://files/a.csv datastore://warehouse/public/a \\",
+        "    --source-format-option infer=true --mode replace",
+        'datastores cp --query "from orders where day = :d" --param d=2026-05-01 \\',
+        "    warehouse datastore://files/day.parquet",
+    )
+)
+@click.argument("source")
+@click.argument("target")
+@_options
+@common
+@click.pass_obj
+def cp(  # noqa: PLR0913  # one for each word that copy itself does not take
+    signals: StopSignals,
+    /,
+    source: str,
+    target: str,
+    *,
+    sql: str | None,
+    parameters: Mapping[str, Any] | None,
+    conditions: Sequence[str],
+    dry_run: bool,
+    file: str | None,
+    as_json: bool,
+    **words: Any,
+) -> None:
+    """Copy a table, files or a query's rows, whole or not at all.
+
+    SOURCE and TARGET are URLs. The plan is shown first. After an error or Ctrl-C the target
+    is as it was, and the staging is gone.
+    """
+    from datastores.transfer import copy, plan_copy
+
+    with Workspace.load(file) as workspace:
+        options = given(words)
+        start, end = _source(workspace, source, sql, parameters), workspace.locate(target)
+        if conditions:
+            options["filters"] = parse_conditions(conditions, _rows_of(start, options).schema)
+        with _modes_advised(end.store):
+            if dry_run:
+                plan = plan_copy(start, end, **options)
+                if as_json:
+                    print_record(plan.to_dict())
+                else:
+                    print_plan(plan, details=True)
+            elif as_json:
+                print_record(copy(start, end, **options).to_dict())
+            else:
+                copy_shown(signals, start, end, **options)
+
+
+def _source(
+    workspace: Workspace, source: str, sql: str | None, parameters: Mapping[str, Any] | None
+) -> StorePath | Scan:
+    if sql is None:
+        if parameters:
+            raise click.UsageError("--param goes with --query")
+        return workspace.locate(source)
+    place = workspace.locate(source) if "://" in source else StorePath(workspace[source], "")
+    if place.path:
+        raise ConfigurationError(
+            f"with --query the source is a whole store, and {source} names a place in it",
+            advice=f"Write {place.store.label}, and the place in the query",
+        )
+    return place.store.query(sql, parameters)
+
+
+def _rows_of(start: StorePath | Scan, options: Mapping[str, Any]) -> Scan:
+    if isinstance(start, Scan):
+        return start
+    return scan_of(start, {name: options[name] for name in _SOURCE_WORDS if name in options})
+
+
+@contextlib.contextmanager
+def _modes_advised(target: Datastore) -> Iterator[None]:
+    """Say of an existing target which modes of its store would write to it, as options."""
+    try:
+        yield
+    except AlreadyExistsError as error:
+        modes = [one for one in _MODES_FOR_EXISTING if one in target.capabilities.write_modes]
+        words = ["upsert --keys …" if one is WriteMode.UPSERT else str(one) for one in modes]
+        if isinstance(target.driver, FileDriver):
+            words = ["replace", "--mode append for a folder"]
+        *others, last = words
+        error.advice = f"Say --mode {', '.join(others)} or {last}; nothing was changed"
+        raise

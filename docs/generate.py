@@ -1,0 +1,129 @@
+"""Writes the parts of docs/ that the code knows best: `python docs/generate.py`, or `nox -s docs`."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import inspect
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from datastores import errors
+from datastores.drivers.base import FileDriver
+from datastores.drivers.config import DriverConfig
+from datastores.drivers.registry import ENTRY_POINT_GROUP, driver_class, driver_types
+from datastores.errors import DatastoreError
+from datastores.values import WriteMode
+
+DOCS = Path(__file__).parent
+_EXTRA = re.compile(r"extra == ['\"](.+?)['\"]")
+_NOTE = "<!-- Written by docs/generate.py; change the code, then run: nox -s docs -->"
+
+
+def drivers() -> str:
+    """Return the page of what each driver takes and can do."""
+    installed = {one.name for one in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP)}
+    types = [name for name in driver_types() if name not in installed]
+    needs = importlib.metadata.requires("datastores") or []
+    extras = {match[1] for one in needs if (match := _EXTRA.search(one))}
+    rows = []
+    for name in types:
+        driver = driver_class(name)
+        able = driver.capabilities
+        rows.append(
+            [
+                f"`{name}`",
+                "files" if issubclass(driver, FileDriver) else "tables",
+                *(str(able.write_modes.get(mode, "no")) for mode in WriteMode),
+                str(able.snapshot),
+                _yes(able.query),
+                _yes(able.writable_files),
+                _yes(able.processes),
+            ]
+        )
+    heads = ["type", "kind", *map(str, WriteMode), "snapshot", "query", "writable", "processes"]
+    lines = [
+        "# Drivers",
+        "",
+        _NOTE,
+        "",
+        "What each can do, from its `capabilities`, which every call is checked against before any",
+        "I/O. A write mode is `atomic` where readers see all of the old content or all of the new.",
+        "`snapshot` is what parallel readers of one table share, `writable` whether files can be",
+        "written, `processes` whether other processes may read and write parts.",
+        "",
+        *_table(heads, rows),
+        "",
+        "## Settings",
+        "",
+        "As they stand in a workspace file, below `type`.",
+    ]
+    for name in types:
+        config = driver_class(name).config_type
+        lines += ["", f"### {name}", "", f"{inspect.getdoc(config)}", ""]
+        lines += _table(["setting", "default"], _settings(config))
+        if name in extras:
+            lines += ["", f"Install it with `pip install 'datastores[{name}]'`."]
+    return "\n".join(lines) + "\n"
+
+
+def errors_page() -> str:
+    """Return the page of every error."""
+    rows = [
+        [
+            f"`{kind.__name__}`",
+            ", ".join(f"`{base.__name__}`" for base in _builtin_bases(kind)),
+            _yes(kind.transient),
+            (inspect.getdoc(kind) or "").partition("\n")[0],
+        ]
+        for kind in _error_classes()
+    ]
+    lines = [
+        "# Errors",
+        "",
+        _NOTE,
+        "",
+        "Every error is a `datastores.DatastoreError`, and most are a built-in error too. Its text says",
+        "what happened and what to do; its attributes are `store`, `driver`, `operation`, `target` and",
+        "`advice`. Where `transient` is true, the same call may succeed when it is made again.",
+        "",
+        *_table(["error", "also a", "transient", "meaning"], rows),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+PAGES: Mapping[str, Callable[[], str]] = {"drivers.md": drivers, "errors.md": errors_page}
+
+
+def _settings(config: type[DriverConfig]) -> Iterator[list[str]]:
+    for one in dataclasses.fields(config):
+        nested = "credentials." if "choice" in one.metadata else ""
+        default = "required" if one.default is dataclasses.MISSING else f"`{one.default!r}`"
+        yield [f"`{nested}{one.name}`", default]
+
+
+def _error_classes() -> list[type[DatastoreError]]:
+    found = [one for one in vars(errors).values() if inspect.isclass(one)]
+    return [one for one in found if issubclass(one, DatastoreError) and one is not DatastoreError]
+
+
+def _builtin_bases(kind: type[DatastoreError]) -> list[type]:
+    plain = [one for one in kind.__mro__ if one.__module__ == "builtins"]
+    own = [one for one in plain if one not in DatastoreError.__mro__]
+    # OSError below FileNotFoundError goes without saying.
+    return [one for one in own if not any(issubclass(two, one) for two in own if two is not one)]
+
+
+def _yes(answer: bool) -> str:  # noqa: FBT001  # a cell
+    return "yes" if answer else "no"
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]] | Iterator[list[str]]) -> list[str]:
+    lines = [heads, ["---"] * len(heads), *rows]
+    return [f"| {' | '.join(cells)} |" for cells in lines]
+
+
+if __name__ == "__main__":
+    for place, page in PAGES.items():
+        DOCS.joinpath(place).write_text(page(), encoding="utf-8")

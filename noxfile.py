@@ -1,0 +1,100 @@
+"""Every check, as a developer and as continuous integration runs it: `nox`, or `nox -s NAME`."""
+
+import os
+import shutil
+from pathlib import Path
+
+import nox
+
+# The machine's own certificates, as pip uses them: a company's proxy signs with its own.
+os.environ.setdefault("UV_NATIVE_TLS", "1")
+
+PROJECT = nox.project.load_toml("pyproject.toml")
+
+nox.needs_version = ">=2024.10.9"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.reuse_venv = "yes"
+nox.options.sessions = ["lint", "types", "build", "minimum", "tests"]
+
+
+def install(session: nox.Session, group: str, *options: str) -> None:
+    """Install the package as it lies here, and one of pyproject's dependency groups."""
+    groups = nox.project.dependency_groups(PROJECT, group)
+    session.install(*options, "-e", ".[demo,testing]", *groups)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style, formatting, import contracts and spelling."""
+    session.install(*nox.project.dependency_groups(PROJECT, "lint"))
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+    session.run("lint-imports", "--no-logo")
+    session.run("codespell")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Types of package, tests, benchmarks and examples, strictly."""
+    install(session, "types")
+    session.run("mypy")
+    session.run("mypy", "noxfile.py", "docs", "benchmarks", "examples/toy_driver")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """The tests, on every core; `nox -s tests -- ARGUMENTS` passes arguments to pytest."""
+    install(session, "tests")
+    session.run("pytest", *(session.posargs or ["-n", "auto"]))
+
+
+@nox.session
+def minimum(session: nox.Session) -> None:
+    """The tests on the oldest versions that pyproject allows."""
+    if session.venv_backend != "uv":
+        session.skip("only uv can install the oldest allowed versions")
+    install(session, "tests", "--resolution", "lowest-direct")
+    session.run("pytest", *(session.posargs or ["-n", "auto"]))
+
+
+@nox.session(reuse_venv=False)
+def build(session: nox.Session) -> None:
+    """The wheel and the source archive; the wheel alone is installed and answers."""
+    session.install("build")
+    folder = Path(session.create_tmp()).resolve()
+    shutil.rmtree(folder)
+    session.run("python", "-m", "build", "--outdir", str(folder), silent=True)
+    (wheel,) = folder.glob("*.whl")
+    session.install(f"datastores[all] @ {wheel.as_uri()}")
+    folder.joinpath("empty").mkdir()
+    session.chdir(folder / "empty")
+    session.run("datastores", "--version")
+
+
+@nox.session
+def examples(session: nox.Session) -> None:
+    """The blocks of README and docs, and the toy driver: a part of `tests`, alone."""
+    install(session, "tests")
+    session.run("pytest", "tests/test_documents.py", "tests/test_toy_driver.py", *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Write the generated parts of docs/ anew; a test fails while they are not current."""
+    install(session, "tests")
+    session.run("python", "docs/generate.py")
+
+
+@nox.session
+def state(session: nox.Session) -> None:
+    """The property tests with many more examples; for the night."""
+    install(session, "tests")
+    session.run("pytest", "--hypothesis-profile=long", *(session.posargs or ["-n", "auto"]))
+
+
+@nox.session
+def benchmarks(session: nox.Session) -> None:
+    """Start-up time, and memory of a copy at 1x and 10x: tables to read, not tests."""
+    install(session, "tests")
+    session.run("python", "benchmarks/import_time.py")
+    session.run("python", "benchmarks/copy_memory.py")
