@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -12,21 +11,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from datastores.drivers.azure_postgresql.codec import layout as bounds
-from datastores.drivers.azure_postgresql.codec.layout import (
-    SIGNATURE,
-    TRAILER,
-    Bools,
-    Column,
-    Integers,
-    Layout,
-)
+from datastores.drivers.azure_postgresql.codec.layout import Bools, Column, Integers, Layout
+from datastores.drivers.azure_postgresql.codec.messages import windows_of
 from datastores.drivers.azure_postgresql.codec.numeric import decode_numeric
 from datastores.drivers.azure_postgresql.codec.window import Window, malformed, sizes_at
-from datastores.errors import DataError, DriverError
-
-BATCH_BYTES = 16 * 2**20
-"""About how many bytes of COPY make a batch, if its rows are not enough before."""
-_STEP_ROWS = 1024
+from datastores.errors import DataError
 
 
 class Decoder:
@@ -52,22 +41,15 @@ class Decoder:
             DataError: A value has no equal in Arrow; column and value are named.
             DriverError: The bytes are not well-formed, or end too early.
         """
-        rows = _rows(iter(messages))
-        held: list[Any] = []
-        size, step = 0, 1
-        while chunk := list(islice(rows, min(step, self._batch_rows - len(held)))):
-            held += chunk
-            size += sum(map(len, chunk))
-            # Rows of a megabyte come one by one, small ones by the thousand.
-            step = max(1, min(_STEP_ROWS, BATCH_BYTES * len(held) // (8 * size)))
-            if len(held) == self._batch_rows or size >= BATCH_BYTES:
-                yield self._decode(held)
-                held, size = [], 0
-        if held:
-            yield self._decode(held)
+        for window in self.windows(messages):
+            yield pa.RecordBatch.from_arrays(self.arrays(window), names=self._names)
 
-    def _decode(self, rows: list[Any]) -> pa.RecordBatch:
-        window = Window(rows)
+    def windows(self, messages: Iterable[Any]) -> Iterator[Window]:
+        """Yield the rows of each batch; each window is done with before the next."""
+        return windows_of(messages, self._batch_rows)
+
+    def arrays(self, window: Window) -> list[pa.Array]:
+        """Return the columns of a batch."""
         if (window.ends - window.starts < 2).any() or (  # noqa: PLR2004  # the count of fields
             window.gather("i2", window.starts) != len(self._columns)
         ).any():
@@ -81,31 +63,7 @@ class Decoder:
             at = at + np.maximum(sizes, 0)
         if (at != window.ends).any():
             raise malformed(self._names[-1], "bytes after the last column")
-        return pa.RecordBatch.from_arrays(arrays, names=self._names)
-
-
-def _rows(messages: Iterator[Any]) -> Iterator[Any]:
-    """Yield the rows without header and trailer."""
-    first = bytes(next(messages, b""))
-    head = len(SIGNATURE) + 8
-    if len(first) < head or not first.startswith(SIGNATURE):
-        raise DriverError("the server's answer is no binary COPY", driver="azure_postgresql")
-    begin = head + int.from_bytes(first[head - 4 : head], "big")
-    if rest := first[begin:]:
-        yield from _until_trailer(iter([rest]), messages)
-    else:
-        yield from _until_trailer(messages)
-
-
-def _until_trailer(*streams: Iterator[Any]) -> Iterator[Any]:
-    for stream in streams:
-        for message in stream:
-            if message == TRAILER:
-                return
-            yield message
-    raise DriverError(
-        "the rows end before the end of the COPY", driver="azure_postgresql", operation="read"
-    )
+        return arrays
 
 
 def decode_values(
@@ -160,8 +118,7 @@ def _uuid(
     layout: Layout, window: Window, starts: Integers, sizes: Integers, valid: Bools, column: str
 ) -> pa.Array:
     _check_width(16, sizes, valid, column)
-    storage = _of(pa.binary(16), window.gather("V16", starts), valid)
-    return layout.arrow.wrap_array(storage)
+    return dressed(_of(pa.binary(16), window.gather("V16", starts), valid), layout)
 
 
 def _binary(
@@ -173,7 +130,11 @@ def _binary(
 def _text(
     layout: Layout, window: Window, starts: Integers, sizes: Integers, valid: Bools, column: str
 ) -> pa.Array:
-    taken = window.take_bytes(starts, sizes, valid)
+    return as_text(window.take_bytes(starts, sizes, valid), layout, column)
+
+
+def as_text(taken: pa.Array, layout: Layout, column: str) -> pa.Array:
+    """Return bytes as the text they are, in the layout's type."""
     try:
         text = taken.cast(pa.string())
     except pa.ArrowInvalid as error:
@@ -182,11 +143,16 @@ def _text(
             driver="azure_postgresql",
             advice="The database's encoding is not what its text is in; read it as bytea",
         ) from error
+    return dressed(text, layout)
+
+
+def dressed(stored: pa.Array, layout: Layout) -> pa.Array:
+    """Return an array in the layout's type, of which it has the storage."""
     if pa.types.is_dictionary(layout.arrow):
-        return text.dictionary_encode().cast(layout.arrow)
+        return stored.dictionary_encode().cast(layout.arrow)
     if isinstance(layout.arrow, pa.BaseExtensionType):
-        return layout.arrow.wrap_array(text)
-    return text
+        return layout.arrow.wrap_array(stored)
+    return stored
 
 
 def _jsonb(

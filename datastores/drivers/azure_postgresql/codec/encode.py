@@ -42,7 +42,7 @@ class Encoder:
     def __init__(self, columns: Sequence[Column]) -> None:
         self._columns = tuple(columns)
 
-    def messages(self, batches: Iterable[pa.RecordBatch]) -> Iterator[bytes]:
+    def messages(self, batches: Iterable[pa.RecordBatch]) -> Iterator[bytes | memoryview]:
         """Yield the bytes, header and trailer included.
 
         Raises:
@@ -51,10 +51,11 @@ class Encoder:
         yield HEADER
         for batch in batches:
             for piece in _pieces(batch):
-                yield self._encode(piece)
+                yield self.rows(piece)
         yield TRAILER
 
-    def _encode(self, batch: pa.RecordBatch) -> bytes:
+    def rows(self, batch: pa.RecordBatch) -> bytes | memoryview:
+        """Return the bytes of a batch's rows."""
         values = [
             encode_values(layout, array, name)
             for (name, layout), array in zip(self._columns, batch.columns, strict=True)
@@ -195,11 +196,14 @@ def encode_values(layout: Layout, array: pa.Array, column: str) -> Values:
     """Return the values of an array whose type is the layout's."""
     if layout.kind == "array":
         return _array(layout, array, column)
+    return _KINDS[layout.kind](as_stored(array), column)
+
+
+def as_stored(array: pa.Array) -> pa.Array:
+    """Return an array of a plain type with the same values."""
     if isinstance(array, pa.ExtensionArray):
         array = array.storage
-    if pa.types.is_dictionary(array.type):
-        array = array.dictionary_decode()
-    return _KINDS[layout.kind](array, column)
+    return array.dictionary_decode() if pa.types.is_dictionary(array.type) else array
 
 
 def _valid(array: pa.Array) -> npt.NDArray[np.bool_]:
@@ -355,11 +359,10 @@ def _flat(lists: pa.Array) -> pa.Array:
     if inside == end - first:
         return lists.values.slice(first, end - first)
     # flatten() knows no extension types, so they go by their storage.
-    kept = pc.list_parent_indices(lists)
     starts = lists.offsets.to_numpy()[:-1].astype(np.int64)
     lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy().astype(np.int64)
     before = np.cumsum(lengths) - lengths
-    within = np.arange(len(kept)) - np.repeat(before, lengths)
+    within = np.arange(int(lengths.sum())) - np.repeat(before, lengths)
     return lists.values.take(pa.array(within + np.repeat(starts, lengths)))
 
 

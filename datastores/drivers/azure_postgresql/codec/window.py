@@ -13,17 +13,27 @@ from datastores.drivers.azure_postgresql.codec.layout import Bools, Integers
 from datastores.errors import DriverError
 
 # The widest fixed value is a UUID; a NULL at the very end is gathered too, and then ignored.
-_PADDING = bytes(16)
+PADDING = 16
 
 
 class Window:
-    """The messages of a batch, one after the other."""
+    """The rows of a batch, one after the other.
 
-    def __init__(self, messages: Sequence[Any]) -> None:
-        lengths = np.fromiter(map(len, messages), np.int64, len(messages))
-        self.ends: Integers = np.cumsum(lengths)
-        self.starts: Integers = self.ends - lengths
-        self.data = b"".join([*messages, _PADDING])
+    Args:
+        data: Their bytes, and `PADDING` more.
+        ends: Where each row ends; the first one begins at 0.
+    """
+
+    def __init__(self, data: Any, ends: Integers) -> None:
+        self.data = data
+        self.ends = ends
+        self.starts: Integers = np.concatenate(([0], ends[:-1])).astype(np.int64)
+
+    @classmethod
+    def of(cls, rows: Sequence[Any]) -> Window:
+        """Return rows put together."""
+        lengths = np.fromiter(map(len, rows), np.int64, len(rows))
+        return cls(b"".join([*rows, bytes(PADDING)]), np.cumsum(lengths))
 
     def gather(self, dtype: str, starts: Integers) -> npt.NDArray[Any]:
         """Return the big-endian values that begin at `starts`, in this machine's byte order."""

@@ -1,0 +1,20 @@
+"""The one thing that pyproject.toml cannot say: how the compiled codec is built."""
+
+from pathlib import Path
+
+from setuptools import Extension, setup
+
+CODEC = "datastores/drivers/azure_postgresql/codec"
+
+setup(
+    ext_modules=[
+        Extension(
+            f"{CODEC.replace('/', '.')}._compiled",
+            sources=sorted(str(path) for path in Path(CODEC, "native").glob("*.c")),
+            depends=[f"{CODEC}/native/codec.h"],
+            py_limited_api=True,
+            # Without a compiler the Python codec does the same, more slowly.
+            optional=True,
+        )
+    ]
+)
