@@ -25,8 +25,10 @@ from datastores.drivers.registry import config_class, driver_class
 from datastores.errors import (
     AlreadyExistsError,
     ConfigurationError,
+    DatastoreError,
     PermissionDeniedError,
     located,
+    without_frames,
 )
 from datastores.filters import columns_of, parse_filters, to_expression
 from datastores.location import Location, join_path, normalize_path
@@ -67,7 +69,12 @@ class Datastore:
     """
 
     def __init__(self, type: str, **fields: Any) -> None:  # noqa: A002  # as in the file
-        config = config_class(type).from_mapping(fields).relative_to(Path.cwd())
+        try:
+            config = config_class(type).from_mapping(fields).relative_to(Path.cwd())
+        except DatastoreError as error:
+            # Neither the fields nor a half-built store, which cannot print itself, stay in the frame.
+            del self, fields
+            raise without_frames(error) from None
         self._set(config, name=None, origin=None, description="")
 
     @classmethod
