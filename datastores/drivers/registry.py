@@ -29,7 +29,7 @@ _EXTRAS: Mapping[str, str] = {"duckdb": "duckdb", "psycopg": "azure_postgresql"}
 
 
 def driver_types() -> list[str]:
-    """Return every type name that a workspace file may hold, sorted."""
+    """Return every type, sorted, without the other names that some have."""
     return sorted(
         {*_DRIVERS, *_ALIASES, *(one.name for one in entry_points(group=ENTRY_POINT_GROUP))}
     )
