@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+pytest_plugins = ["tests.services.plugin"]
+
 # The time of one example says more about the machine than about the code.
 settings.register_profile("default", max_examples=25, deadline=None)
 settings.register_profile("ci", max_examples=50, deadline=None, print_blob=True)

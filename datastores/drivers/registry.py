@@ -16,14 +16,23 @@ if TYPE_CHECKING:
 ENTRY_POINT_GROUP = "datastores.drivers"
 
 # Type name -> the word its classes begin with. The folder is named as the type is.
-_DRIVERS: Mapping[str, str] = {"duckdb": "DuckDB", "local": "Local", "memory": "Memory"}
+_DRIVERS: Mapping[str, str] = {
+    "azure_postgresql": "AzurePostgreSQL",
+    "duckdb": "DuckDB",
+    "local": "Local",
+    "memory": "Memory",
+}
+# Other names of a type: the service is not always on Azure.
+_ALIASES: Mapping[str, str] = {"postgresql": "azure_postgresql"}
 # Import name of a service's package -> the extra of ours that brings it.
-_EXTRAS: Mapping[str, str] = {"duckdb": "duckdb"}
+_EXTRAS: Mapping[str, str] = {"duckdb": "duckdb", "psycopg": "azure_postgresql"}
 
 
 def driver_types() -> list[str]:
-    """Return every type name that a workspace file may hold, sorted."""
-    return sorted({*_DRIVERS, *(one.name for one in entry_points(group=ENTRY_POINT_GROUP))})
+    """Return every type, sorted, without the other names that some have."""
+    return sorted(
+        {*_DRIVERS, *_ALIASES, *(one.name for one in entry_points(group=ENTRY_POINT_GROUP))}
+    )
 
 
 def config_class(type_name: str) -> type[DriverConfig]:
@@ -32,6 +41,7 @@ def config_class(type_name: str) -> type[DriverConfig]:
     Raises:
         UnknownSchemeError: No such type; the message lists those there are.
     """
+    type_name = _ALIASES.get(type_name, type_name)
     if prefix := _DRIVERS.get(type_name):
         module = importlib.import_module(f"datastores.drivers.{type_name}.config")
         found: type[DriverConfig] = getattr(module, f"{prefix}Config")
@@ -46,6 +56,7 @@ def driver_class(type_name: str) -> type[Driver]:
         UnknownSchemeError: No such type; the message lists those there are.
         MissingDependencyError: Its package is not installed; the advice names the extra.
     """
+    type_name = _ALIASES.get(type_name, type_name)
     try:
         if prefix := _DRIVERS.get(type_name):
             module = importlib.import_module(f"datastores.drivers.{type_name}.driver")

@@ -9,8 +9,9 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from datastores.drivers.duckdb.types import from_duckdb, noted_type
+from datastores.drivers.duckdb.types import from_duckdb, given_back
 from datastores.drivers.sql.dialect import Dialect
+from datastores.drivers.sql.notes import noted_type
 from datastores.errors import NotFoundError
 from datastores.types.fields import SourceType, with_source
 from datastores.values import TableName
@@ -150,7 +151,7 @@ def find_table(cursor: duckdb.DuckDBPyConnection, name: TableName) -> Table | No
         columns.append(
             replace(
                 plain,
-                arrow=noted_type(comment, plain.stored, plain.name),
+                arrow=noted_type(comment, plain.stored, plain.name, holds=given_back),
                 nullable=nullable,
                 key=plain.name in primary,
             )

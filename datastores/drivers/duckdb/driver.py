@@ -25,7 +25,8 @@ from datastores.drivers.duckdb.plan import prepare
 from datastores.drivers.duckdb.read import DuckDBSplit, OpenPlan, select, single_select
 from datastores.drivers.duckdb.write import DuckDBWriteSession
 from datastores.drivers.sql.parameters import bind_named
-from datastores.errors import ConfigurationError, NotFoundError, PreconditionFailedError
+from datastores.drivers.sql.reading import check_read
+from datastores.errors import NotFoundError, PreconditionFailedError
 from datastores.values import Atomicity, Capabilities, Snapshot, TableName, WriteMode
 
 
@@ -73,7 +74,7 @@ class DuckDBDriver(TableDriver):
 
     @override
     def plan_read(self, request: ScanRequest, splits: int) -> ReadPlan:
-        _check_read(request)
+        check_read(request, DIALECT)
         self._require_file(f"table {request.table}" if request.table else "query")
         if request.table is None:
             return self._plan_query(request)
@@ -224,18 +225,3 @@ def _ranges(first: int, end: int, splits: int) -> list[tuple[int, int]]:
     """Return at most `splits` ranges of about equal size that tile `first` to `end`."""
     size = max(1, -(-(end - first) // max(1, splits)))
     return [(start, min(start + size, end)) for start in range(first, end, size)] or [(first, end)]
-
-
-def _check_read(request: ScanRequest) -> None:
-    if (request.table is None) == (request.query is None):
-        raise ConfigurationError("give a table or a query, and not both")
-    if request.batch_rows < 1 or (request.limit is not None and request.limit < 0):
-        raise ConfigurationError("batch_rows is at least 1, and limit at least 0")
-    if request.format is not None or request.format_options:
-        raise ConfigurationError(
-            "a table in DuckDB has no file format", advice="Leave format and format_options out"
-        )
-    if request.columns is not None and (
-        not request.columns or len(set(request.columns)) < len(request.columns)
-    ):
-        raise ConfigurationError("columns: name at least one, and each once")

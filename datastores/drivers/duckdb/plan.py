@@ -8,12 +8,14 @@ import pyarrow as pa
 
 from datastores.drivers.base import ColumnPlan, Verdict, WritePlan, WriteRequest
 from datastores.drivers.duckdb import catalog
+from datastores.drivers.duckdb.bounds import check_bounds
 from datastores.drivers.duckdb.catalog import DIALECT, Column, Table, qualified
 from datastores.drivers.duckdb.client import Client
-from datastores.drivers.duckdb.convert import convert, convertible
 from datastores.drivers.duckdb.errors import translated
-from datastores.drivers.duckdb.types import note_for, to_duckdb, wire_arrow
+from datastores.drivers.duckdb.types import to_duckdb, wire_arrow
+from datastores.drivers.sql.convert import convert, convertible
 from datastores.drivers.sql.dialect import literal
+from datastores.drivers.sql.notes import note_for
 from datastores.drivers.sql.statements import SQLColumn, create_table
 from datastores.drivers.sql.target import check_existence, check_keys, check_names, check_request
 from datastores.errors import (
@@ -53,7 +55,7 @@ class WriteColumn:
                 advice="Fill it in, or leave those rows out with filters=[...]",
             )
         for type_ in dict.fromkeys((self.arrow, self.stored, self.wire)):
-            array = convert(array, type_, self.name)
+            array = convert(array, type_, self.name, check_bounds)
         return array
 
     def plan(self) -> ColumnPlan:
@@ -171,7 +173,7 @@ def _new(request: WriteRequest) -> Prepared:
         statements.insert(0, f"CREATE SCHEMA IF NOT EXISTS {DIALECT.identifier(table.schema)}")
     statements += [
         f"COMMENT ON COLUMN {DIALECT.table(table)}.{DIALECT.identifier(one.name)} "
-        f"IS {literal(note_for(one.arrow, one.name))}"
+        f"IS {literal(note_for(one.arrow, one.name, DIALECT))}"
         for one in columns
         if one.arrow != one.stored
     ]

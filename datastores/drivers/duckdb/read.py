@@ -17,10 +17,11 @@ import pyarrow as pa
 from duckdb import DuckDBPyConnection
 
 from datastores.drivers.base import Split
+from datastores.drivers.duckdb.bounds import check_bounds
 from datastores.drivers.duckdb.catalog import DIALECT, Column
 from datastores.drivers.duckdb.client import Client
-from datastores.drivers.duckdb.convert import convert
 from datastores.drivers.duckdb.errors import translated
+from datastores.drivers.sql.convert import convert
 from datastores.drivers.sql.filters import comparable_types, condition
 from datastores.drivers.sql.parameters import rewrite
 from datastores.errors import ConfigurationError, SchemaMismatchError
@@ -101,7 +102,12 @@ def exact(
     schema = pa.schema([one.field for one in columns])
     for start in range(0, chunk.num_rows, batch_rows):
         arrays = [
-            convert(convert(array, one.stored, one.name), one.arrow, one.name)
+            convert(
+                convert(array, one.stored, one.name, check_bounds),
+                one.arrow,
+                one.name,
+                check_bounds,
+            )
             for array, one in zip(chunk.slice(start, batch_rows).columns, columns, strict=True)
         ]
         yield pa.RecordBatch.from_arrays(arrays, schema=schema)

@@ -14,9 +14,8 @@ import duckdb
 import pyarrow as pa
 from duckdb.sqltypes import DuckDBPyType
 
-from datastores.errors import ConfigurationError, SchemaMismatchError
+from datastores.errors import SchemaMismatchError
 from datastores.types.fields import SourceType, source_of
-from datastores.types.text import format_type, parse_type
 
 # Text on the wire: DuckDB's Arrow export gives these as bytes in a layout of its own.
 _WIDE_INTEGER = pa.decimal256(39, 0)
@@ -95,7 +94,6 @@ _STORED: Mapping[pa.DataType, tuple[str, pa.DataType]] = {
 }
 MAX_DECIMAL_DIGITS = 38
 _ENUM_INDEX = ((255, pa.uint8()), (65_535, pa.uint16()))
-_NOTE = "datastores:arrow="
 NESTED = "a list, struct, map or union, where they are not exact"
 
 
@@ -303,27 +301,10 @@ def wire_arrow(type_: pa.DataType) -> pa.DataType:
     return type_
 
 
-def note_for(type_: pa.DataType, column: str) -> str:
-    """Return the column comment that says which Arrow type its values were."""
-    try:
-        return _NOTE + format_type(type_)
-    except ConfigurationError as error:
-        raise SchemaMismatchError(
-            f"column {column!r} is of type {type_}, which DuckDB cannot hold exactly",
-            advice="Convert it with types={...}",
-        ) from error
-
-
-def noted_type(comment: str | None, stored: pa.DataType, column: str) -> pa.DataType:
-    """Return the Arrow type a comment of ours names, or `stored` if there is none that fits it."""
-    if comment is None or not comment.startswith(_NOTE):
-        return stored
-    try:
-        noted = parse_type(comment.removeprefix(_NOTE))
-        return noted if _stored(noted, column).arrow == stored else stored
-    except (ConfigurationError, SchemaMismatchError):
-        return stored
-
-
 def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
+
+
+def given_back(type_: pa.DataType, column: str) -> pa.DataType:
+    """Return the Arrow type that DuckDB gives back for another one."""
+    return _stored(type_, column).arrow

@@ -1,4 +1,4 @@
-"""Arrow arrays from one type to another, exactly or not at all: at the border to DuckDB, both ways."""
+"""Arrow arrays from one type to another, exactly or not at all: at the border to an engine, both ways."""
 
 from __future__ import annotations
 
@@ -10,24 +10,20 @@ import pyarrow.compute as pc
 
 from datastores.errors import DataError
 
-_DAY = 86_400
-_UNITS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
-# DuckDB's finite range is -290308 to 294247; its infinities are the ends of int64 and their
-# negatives, and lower numbers stop the whole database.
-# https://duckdb.org/docs/stable/sql/data_types/timestamp
-_FIRST_MICROSECOND, _LAST_MICROSECOND = -9_223_372_022_400_000_000, 2**63 - 2
-_FIRST_NANOSECOND = -9_223_286_400_000_000_000
-# https://duckdb.org/docs/stable/sql/data_types/date
-_FIRST_DAY, _LAST_DAY = -(2**31) + 2, 2**31 - 2
+Check = Callable[[pa.Array, str], None]
+"""Refuses values of an array, given the column's name, that the engine has no word for."""
 
 
-def convert(array: pa.Array, target: pa.DataType, column: str) -> pa.Array:
+def convert(
+    array: pa.Array, target: pa.DataType, column: str, check: Check | None = None
+) -> pa.Array:
     """Return the array as another type, each value the same.
 
     Args:
         array: Of a type for which `convertible` holds.
-        target: The wanted type; if it is the array's own, only the bounds are checked.
+        target: The wanted type; if it is the array's own, only `check` is made.
         column: Named in errors.
+        check: Of every array of a plain type, as it comes out.
 
     Raises:
         DataError: A value has no equal in the target type; column and value are named.
@@ -37,17 +33,16 @@ def convert(array: pa.Array, target: pa.DataType, column: str) -> pa.Array:
     if pa.types.is_null(array.type):
         return pa.nulls(len(array), target)
     if pa.types.is_dictionary(array.type) and array.type != target:
-        return convert(array.dictionary_decode(), target, column)
+        return convert(array.dictionary_decode(), target, column, check)
     if pa.types.is_dictionary(target) and array.type != target:
-        values = convert(array, target.value_type, column)
+        values = convert(array, target.value_type, column, check)
         return _cast_dictionary(values, target, column)
     if nested := _nested(target):
-        return nested(array, target, column) if _has_work(array.type, target) else array
-    if array.type == target:
-        _check_bounds(array, column)
-        return array
-    converted = _cast(array, target, column)
-    _check_bounds(converted, column)
+        work = array.type != target or (check is not None and _holds_temporal(target))
+        return nested(array, target, column, check) if work else array
+    converted = array if array.type == target else _cast(array, target, column)
+    if check:
+        check(converted, column)
     return converted
 
 
@@ -112,17 +107,13 @@ def _is_list(type_: pa.DataType) -> bool:
     )
 
 
-def _has_work(source: pa.DataType, target: pa.DataType) -> bool:
-    return source != target or _holds_bounded(target)
-
-
-def _holds_bounded(type_: pa.DataType) -> bool:
+def _holds_temporal(type_: pa.DataType) -> bool:
     if pa.types.is_temporal(type_):
         return True
-    return any(_holds_bounded(type_.field(at).type) for at in range(type_.num_fields))
+    return any(_holds_temporal(type_.field(at).type) for at in range(type_.num_fields))
 
 
-def _nested(target: pa.DataType) -> Callable[[Any, Any, str], Any] | None:
+def _nested(target: pa.DataType) -> Callable[[Any, Any, str, Check | None], Any] | None:
     if _is_list(target):
         return _convert_list
     if pa.types.is_map(target):
@@ -132,28 +123,32 @@ def _nested(target: pa.DataType) -> Callable[[Any, Any, str], Any] | None:
     return None
 
 
-def _convert_struct(array: pa.Array, target: pa.DataType, column: str) -> pa.Array:
+def _convert_struct(
+    array: pa.Array, target: pa.DataType, column: str, check: Check | None
+) -> pa.Array:
     # flatten() carries the parent's NULLs down, so that what lies under them is not converted.
     children = [
-        convert(child, field.type, column)
+        convert(child, field.type, column, check)
         for child, field in zip(array.flatten(), target, strict=True)
     ]
     mask = array.is_null() if array.null_count else None
     return pa.StructArray.from_arrays(children, fields=list(target), mask=mask)
 
 
-def _convert_list(array: pa.Array, target: pa.DataType, column: str) -> pa.Array:
+def _convert_list(
+    array: pa.Array, target: pa.DataType, column: str, check: Check | None
+) -> pa.Array:
     valid = array.is_valid()
     if pa.types.is_fixed_size_list(target):
         values = _fixed_values(array, target.list_size, column)
-        values = convert(values, target.value_type, column)
+        values = convert(values, target.value_type, column, check)
         mask = pc.invert(valid) if array.null_count else None
         return pa.FixedSizeListArray.from_arrays(values, type=target, mask=mask)
     large = pa.types.is_large_list(target)
     lengths = pc.fill_null(pc.list_value_length(array), 0).cast(pa.int64())
     offsets = pa.concat_arrays([pa.array([0], pa.int64()), pc.cumulative_sum(lengths)])
     offsets = offsets.cast(pa.int64() if large else pa.int32())
-    values = convert(_values(array, lengths), target.value_type, column)
+    values = convert(_values(array, lengths), target.value_type, column, check)
     kind = pa.LargeListArray if large else pa.ListArray
     mask = pc.invert(valid) if array.null_count else None
     return kind.from_arrays(offsets, values, type=target, mask=mask)
@@ -178,7 +173,7 @@ def _fixed_values(array: pa.Array, size: int, column: str) -> pa.Array:
     wrong = pc.fill_null(pc.not_equal(lengths, size), fill_value=False)
     if pc.any(wrong).as_py():
         at = pc.index(wrong, value=True).as_py()
-        raise _misfit(array[at], pa.list_(array.type.value_type, size), column)
+        raise misfit(array[at], pa.list_(array.type.value_type, size), column)
     # A NULL slot has no values in a list, and needs some in a list of fixed size.
     starts = pc.fill_null(pc.cumulative_sum(pc.fill_null(lengths, 0).cast(pa.int64())), 0)
     filled = pc.is_valid(array)
@@ -188,14 +183,16 @@ def _fixed_values(array: pa.Array, size: int, column: str) -> pa.Array:
     return _values(array, pc.fill_null(lengths, 0)).take(pa.array(indices, pa.int64()))
 
 
-def _convert_map(array: pa.Array, target: pa.DataType, column: str) -> pa.Array:
+def _convert_map(
+    array: pa.Array, target: pa.DataType, column: str, check: Check | None
+) -> pa.Array:
     as_list = array.cast(pa.list_(pa.struct([array.type.key_field, array.type.item_field])))
     lengths = pc.fill_null(pc.list_value_length(as_list), 0)
     offsets = pa.concat_arrays([pa.array([0], pa.int32()), pc.cumulative_sum(lengths)])
     offsets = offsets.cast(pa.int32())
     entries = _values(as_list, lengths)
-    keys = convert(entries.field(0), target.key_type, column)
-    items = convert(entries.field(1), target.item_type, column)
+    keys = convert(entries.field(0), target.key_type, column, check)
+    items = convert(entries.field(1), target.item_type, column, check)
     mask = array.is_null() if array.null_count else None
     return pa.MapArray.from_arrays(offsets, keys, items, type=target, mask=mask)
 
@@ -203,7 +200,7 @@ def _convert_map(array: pa.Array, target: pa.DataType, column: str) -> pa.Array:
 def _to_null(array: pa.Array, column: str) -> pa.Array:
     if array.null_count < len(array):
         at = pc.index(array.is_valid(), value=True).as_py()
-        raise _misfit(array[at], pa.null(), column)
+        raise misfit(array[at], pa.null(), column)
     return pa.nulls(len(array))
 
 
@@ -227,7 +224,7 @@ def _cast(array: pa.Array, target: pa.DataType, column: str) -> pa.Array:
             try:
                 _exact_cast(array.slice(at, 1), target)
             except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OverflowError):
-                raise _misfit(array[at], target, column) from error
+                raise misfit(array[at], target, column) from error
         raise
 
 
@@ -247,60 +244,13 @@ def _exact_cast(array: pa.Array, target: pa.DataType) -> pa.Array:
     return cast
 
 
-def _check_bounds(array: pa.Array, column: str) -> None:
-    """Refuse what one of both sides has no word for: infinite dates, 24:00, fractions of a microsecond."""
-    type_ = array.type
-    if len(array) == array.null_count:
-        return
-    if pa.types.is_interval(type_):
-        _check_interval(array, column)
-        return
-    bounds = _bounds(type_)
-    if bounds is None:
-        return
-    first, last, width = bounds
-    numbers = array.view(width)
-    extremes = pc.min_max(numbers)
-    if extremes["min"].as_py() < first or extremes["max"].as_py() > last:
-        outside = pc.or_(pc.less(numbers, first), pc.greater(numbers, last))
-        at = pc.index(pc.fill_null(outside, fill_value=False), value=True).as_py()
-        raise DataError(
-            f"column {column!r}: the {type_} number {numbers[at].as_py()} is infinite or out of range",
-            advice="Arrow and DuckDB have no common value for it; convert it to text or NULL",
-        )
-
-
-def _bounds(type_: pa.DataType) -> tuple[int, int, pa.DataType] | None:
-    if pa.types.is_date32(type_):
-        return _FIRST_DAY, _LAST_DAY, pa.int32()
-    if pa.types.is_time(type_):
-        width = pa.int32() if type_.bit_width == 32 else pa.int64()  # noqa: PLR2004
-        return 0, _DAY * _UNITS[type_.unit] - 1, width
-    if pa.types.is_timestamp(type_):
-        if type_.unit == "ns":
-            return _FIRST_NANOSECOND, _LAST_MICROSECOND, pa.int64()
-        per = _UNITS["us"] // _UNITS[type_.unit]
-        return -(-_FIRST_MICROSECOND // per), _LAST_MICROSECOND // per, pa.int64()
-    return None
-
-
-def _check_interval(array: pa.Array, column: str) -> None:
-    # Sixteen bytes each: months and days as int32, nanoseconds as int64.
-    halves = pa.Array.from_buffers(
-        pa.int64(), 2 * (array.offset + len(array)), [None, array.buffers()[1]]
-    )
-    nanoseconds = halves.take(pa.array(range(2 * array.offset + 1, len(halves), 2), pa.int64()))
-    whole = pc.multiply(pc.divide(nanoseconds, 1_000), 1_000)
-    wrong = pc.and_(pc.not_equal(whole, nanoseconds), array.is_valid())
-    if pc.any(wrong).as_py():
-        raise _misfit(array[pc.index(wrong, value=True).as_py()], "microseconds", column)
-
-
-def _misfit(value: Any, target: object, column: str) -> DataError:
+def misfit(value: Any, target: object, column: str) -> DataError:
+    """Return the error for a value that has no equal in a type, for the caller to raise."""
     try:
         shown = repr(value.as_py())
     except (ValueError, OverflowError):
-        shown = str(value)
+        # Python's dates and times end in the year 9999; Arrow's number says which one it is.
+        shown = f"{value.value} of {value.type}"
     shown = shown if len(shown) <= 80 else f"{shown[:77]}..."  # noqa: PLR2004
     return DataError(
         f"column {column!r}: the value {shown} has no equal in {target}",

@@ -1,0 +1,1 @@
+"""Azure Database for PostgreSQL, and PostgreSQL anywhere else: rows through binary COPY."""

@@ -1,0 +1,358 @@
+"""What is in the database: tables, columns, keys and types, as one transaction sees them."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+import pyarrow as pa
+
+from datastores.drivers.azure_postgresql.client import Connection
+from datastores.drivers.azure_postgresql.types import Mapped, PgType, from_postgresql, given_back
+from datastores.drivers.sql.dialect import Dialect
+from datastores.drivers.sql.notes import noted_type
+from datastores.errors import NotFoundError, SchemaMismatchError
+from datastores.types.fields import SourceType, with_source
+from datastores.values import TableName
+
+# https://www.postgresql.org/docs/current/limits.html: names are cut behind the 63rd byte.
+DIALECT = Dialect(
+    engine="azure_postgresql",
+    max_identifier_bytes=63,
+    is_nan="({column} = 'NaN')",
+)
+PUBLIC = "public"
+_PAGED = {"r", "m"}
+_KINDS = ["r", "p", "v", "m", "f"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """One column of a table or of a query's result."""
+
+    name: str
+    type: str
+    """In PostgreSQL's words, with its schema unless that is pg_catalog."""
+    bare: str
+    """The same without length or precision: a cast to it changes nothing."""
+    mapped: Mapped
+    arrow: pa.DataType
+    """What users see: the mapped type, or the one that a note of ours says the values came from."""
+    nullable: bool = True
+    key: bool = False
+    generated: bool = False
+    """Computed by the server, which takes no value for it."""
+    collation: str | None = None
+
+    @property
+    def stored(self) -> pa.DataType:
+        """What PostgreSQL's type means in Arrow."""
+        return self.mapped.layout.arrow
+
+    @property
+    def field(self) -> pa.Field:
+        """The column as a field, with its source type noted."""
+        plain = pa.field(self.name, self.arrow, nullable=self.nullable)
+        return with_source(
+            plain,
+            SourceType(
+                engine=DIALECT.engine, type=self.type, key=self.key, collation=self.collation
+            ),
+        )
+
+    @property
+    def expression(self) -> str:
+        """The column as a SELECT exports it."""
+        name = DIALECT.identifier(self.name)
+        if not self.mapped.as_text:
+            return name
+        if self.mapped.layout.kind == "array":
+            return f"CAST({name} AS {self.mapped.wire}) AS {name}"
+        # The type's own output: its cast to text may differ, as that of inet does.
+        # And a composite whose fields are all NULL is distinct from NULL, though it "is null".
+        text = f"pg_catalog.format('%s', {name})"
+        return f"CASE WHEN {name} IS DISTINCT FROM NULL THEN {text} END AS {name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """One table or view."""
+
+    name: TableName
+    kind: str
+    """`r` for a table, `p` partitioned, `v` view, `m` materialised view, `f` foreign."""
+    columns: tuple[Column, ...]
+    unique: tuple[frozenset[str], ...]
+    """Sets of columns, none of them NULL, that the table declares unique."""
+    cascades: tuple[str, ...]
+    """Foreign keys that point here and change their own table when rows go from this one."""
+    pages: int | None
+    """How many pages a heap has that can be read in ranges; None if it is none."""
+    bytes: int | None
+    """On disk, if it is a heap."""
+    rows: int | None
+    """An estimate, or None."""
+
+    @property
+    def is_table(self) -> bool:
+        """Whether rows can be written to it."""
+        return self.kind in {"r", "p", "f"}
+
+
+def qualified(table: TableName) -> TableName:
+    """Return the name with its schema, which is `public` if none is given."""
+    return table if table.schema is not None else TableName(table.name, PUBLIC)
+
+
+@contextmanager
+def full_names(connection: Connection) -> Iterator[None]:
+    """Let the server spell types with their schemas; what users wrote keeps its search path."""
+    connection.execute("SET LOCAL search_path = pg_catalog")
+    yield
+    connection.execute("SET LOCAL search_path TO DEFAULT")
+
+
+def tables(connection: Connection, namespace: str | None, hidden: str) -> list[TableName]:
+    """Return tables and views; those of the system and of our staging are left out."""
+    rows = connection.execute(
+        """
+        SELECT n.nspname, c.relname FROM pg_catalog.pg_class c
+        JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+        WHERE c.relkind = ANY(%(kinds)s) AND NOT c.relispartition
+        AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_' AND n.nspname <> %(hidden)s
+        AND (%(schema)s::text IS NULL OR n.nspname = %(schema)s)
+        AND pg_catalog.has_schema_privilege(n.oid, 'USAGE')
+        ORDER BY n.nspname, c.relname
+        """,
+        {"kinds": _KINDS, "hidden": hidden, "schema": namespace},
+    ).fetchall()
+    return [TableName(name, schema) for schema, name in rows]
+
+
+def get_table(connection: Connection, name: TableName, hidden: str) -> Table:
+    """Return a table or view.
+
+    Raises:
+        NotFoundError: No such table, spelled exactly so; the advice names close ones.
+    """
+    found = find_table(connection, name)
+    if found is None:
+        known = [str(one) for one in tables(connection, None, hidden)]
+        close = difflib.get_close_matches(str(qualified(name)), known, n=3, cutoff=0.5)
+        advice = f"Did you mean {' or '.join(close)}?" if close else "tables() lists what is there"
+        raise NotFoundError(
+            f"no table {name}",
+            driver=DIALECT.engine,
+            operation="schema",
+            target=str(name),
+            advice=advice,
+        )
+    return found
+
+
+def find_table(connection: Connection, name: TableName) -> Table | None:
+    """Return a table or view, or None. In a transaction."""
+    full = qualified(name)
+    found = connection.execute(
+        """
+        SELECT c.oid, c.relkind, c.relhassubclass, a.amname, c.reltuples,
+            CASE WHEN c.relkind = ANY('{r,m}') THEN pg_catalog.pg_relation_size(c.oid) END,
+            pg_catalog.current_setting('block_size')::bigint
+        FROM pg_catalog.pg_class c
+        JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+        LEFT JOIN pg_catalog.pg_am a ON a.oid = c.relam
+        WHERE n.nspname = %s AND c.relname = %s AND c.relkind = ANY(%s)
+        """,
+        (full.schema, full.name, _KINDS),
+    ).fetchone()
+    if found is None:
+        return None
+    oid, kind, has_children, method, rows, size, page = found
+    heap = kind in _PAGED and method == "heap" and not has_children
+    unique, primary = _keys(connection, oid)
+    columns = _table_columns(connection, oid, primary)
+    never_null = {one.name for one in columns if not one.nullable}
+    return Table(
+        name=full,
+        kind=kind,
+        columns=columns,
+        unique=tuple(one for one in unique if one <= never_null),
+        cascades=_cascades(connection, oid),
+        pages=-(-size // page) if heap else None,
+        bytes=size if heap else None,
+        # -1: it was never counted.
+        rows=int(rows) if kind in {"r", "p", "m"} and rows >= 0 else None,
+    )
+
+
+def _keys(connection: Connection, oid: int) -> tuple[list[frozenset[str]], frozenset[str]]:
+    """Return what is unique for every row and at every moment, and the primary key."""
+    rows = connection.execute(
+        """
+        SELECT i.indisprimary, pg_catalog.array_agg(a.attname::text)
+        FROM pg_catalog.pg_index i
+        JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid
+            AND a.attnum = ANY((i.indkey::int2[])[0:i.indnkeyatts - 1])
+        WHERE i.indrelid = %s AND i.indisunique AND i.indisvalid AND i.indimmediate
+            AND i.indpred IS NULL AND i.indexprs IS NULL
+        GROUP BY i.indexrelid, i.indisprimary
+        """,
+        (oid,),
+    ).fetchall()
+    unique = [frozenset(names) for _, names in rows]
+    primary = next((frozenset(names) for is_primary, names in rows if is_primary), frozenset())
+    return unique, primary
+
+
+def _cascades(connection: Connection, oid: int) -> tuple[str, ...]:
+    rows = connection.execute(
+        """
+        SELECT conname FROM pg_catalog.pg_constraint
+        WHERE confrelid = %s AND contype = 'f' AND confdeltype = ANY('{c,n,d}') ORDER BY conname
+        """,
+        (oid,),
+    ).fetchall()
+    return tuple(name for (name,) in rows)
+
+
+def _table_columns(connection: Connection, oid: int, primary: frozenset[str]) -> tuple[Column, ...]:
+    with full_names(connection):
+        rows = connection.execute(
+            """
+            SELECT a.attname, a.atttypid, a.atttypmod, a.attndims,
+                pg_catalog.format_type(a.atttypid, a.atttypmod),
+                pg_catalog.format_type(a.atttypid, -1),
+                a.attnotnull, a.attgenerated <> '', pg_catalog.col_description(a.attrelid, a.attnum),
+                CASE WHEN a.attcollation <> t.typcollation THEN a.attcollation::regcollation::text END
+            FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+            WHERE a.attrelid = %s AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum
+            """,
+            (oid,),
+        ).fetchall()
+    types = _types(connection, {row[1] for row in rows})
+    columns = []
+    for name, type_oid, modifier, dims, type_, bare, not_null, generated, note, collation in rows:
+        mapped = from_postgresql(types, type_oid, modifier, dims, name)
+        columns.append(
+            Column(
+                name=name,
+                type=_deep(type_, mapped),
+                bare=bare,
+                mapped=mapped,
+                arrow=noted_type(note, mapped.layout.arrow, name, holds=given_back),
+                nullable=not not_null,
+                key=name in primary,
+                generated=generated,
+                collation=collation,
+            )
+        )
+    return tuple(columns)
+
+
+def columns_of(connection: Connection, sql: str, dimensions: int = 0) -> tuple[Column, ...]:
+    """Return the columns of a SELECT, which is planned by the server and not run.
+
+    In a transaction. As a prepared statement the text can be one statement only.
+
+    Args:
+        connection: In a transaction.
+        sql: The SELECT.
+        dimensions: How deep its arrays are, which PostgreSQL does not say of a result.
+    """
+    cursor = connection.execute(
+        f"SELECT * FROM (\n{sql}\n) AS query LIMIT 0".encode(), prepare=True
+    )
+    result = cursor.pgresult
+    assert result is not None  # noqa: S101  # a SELECT has one
+    found = [
+        ((result.fname(at) or b"").decode(), result.ftype(at), result.fmod(at))
+        for at in range(result.nfields)
+    ]
+    types = _types(connection, {oid for _, oid, _ in found})
+    with full_names(connection):
+        spelled = connection.execute(
+            "SELECT pg_catalog.format_type(oid, modifier), pg_catalog.format_type(oid, -1) FROM "
+            "unnest(%s::oid[], %s::int4[]) WITH ORDINALITY AS asked(oid, modifier, turn) "
+            "ORDER BY turn",
+            ([oid for _, oid, _ in found], [modifier for _, _, modifier in found]),
+        ).fetchall()
+    columns = []
+    for (name, oid, modifier), (type_, bare) in zip(found, spelled, strict=True):
+        mapped = from_postgresql(types, oid, modifier, dimensions, name)
+        columns.append(
+            Column(
+                name=name,
+                type=_deep(type_, mapped),
+                bare=bare,
+                mapped=mapped,
+                arrow=mapped.layout.arrow,
+            )
+        )
+    return tuple(columns)
+
+
+def _deep(type_: str, mapped: Mapped) -> str:
+    """Return an array's type with a pair of brackets for each dimension; the server spells one."""
+    return type_ + "[]" * (mapped.layout.dimensions - 1)
+
+
+def _types(connection: Connection, oids: Iterable[int]) -> dict[int, PgType]:
+    """Return the types, with those they are arrays or domains of."""
+    found: dict[int, PgType] = {}
+    wanted = set(oids)
+    while wanted:
+        rows: list[Any] = connection.execute(
+            """
+            SELECT t.oid, t.typname, n.nspname, t.typtype,
+                CASE WHEN e.typarray = t.oid THEN t.typelem ELSE 0 END,
+                t.typbasetype, t.typtypmod, t.typndims
+            FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+            LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem
+            WHERE t.oid = ANY(%s::oid[])
+            """,
+            (list(wanted),),
+        ).fetchall()
+        for oid, name, schema, kind, element, base, modifier, dimensions in rows:
+            found[oid] = PgType(
+                oid=oid,
+                name=name,
+                schema=schema,
+                kind=kind,
+                element=element,
+                base=base,
+                base_modifier=modifier,
+                base_dimensions=dimensions,
+            )
+        related = {one for type_ in found.values() for one in (type_.element, type_.base)}
+        wanted = related - found.keys() - {0}
+    return found
+
+
+def restored(connection: Connection, note: str) -> tuple[str, Mapped] | None:
+    """Return a type that a note names, spelled by the server, or None if it knows no such type.
+
+    The note may come from a file that anyone wrote: the server reads it as the name of a type,
+    and only then is it put into a statement. In a transaction.
+    """
+    if "--" in note or "/*" in note:
+        return None
+    dimensions = note.count("[]")
+    try:
+        with connection.transaction(), full_names(connection):
+            known = connection.execute(
+                "SELECT typtype, pg_catalog.format_type(oid, -1) FROM pg_catalog.pg_type "
+                "WHERE oid = pg_catalog.to_regtype(%s)",
+                (note,),
+            ).fetchone()
+            if known is None:
+                return None
+            [found] = columns_of(connection, f"SELECT CAST(NULL AS {note}) AS found", dimensions)
+    except (psycopg.Error, SchemaMismatchError):
+        return None
+    kind, name = known
+    # Of a domain the server describes only what is under it.
+    return (name if kind == "d" else found.type), found.mapped

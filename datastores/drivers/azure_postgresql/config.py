@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from datastores.drivers.config import DriverConfig, credential
+from datastores.errors import ConfigurationError
+from datastores.secrets import Secret, SecretRef
+
+TLS_MODES = ("verify", "disable")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AzurePostgreSQLConfig(DriverConfig):
+    """One database of a PostgreSQL server, on Azure or anywhere else."""
+
+    type_name: ClassVar[str] = "azure_postgresql"
+
+    server_name: str | None = None
+    """The host's full name; the connection string's if None."""
+    database_name: str | None = None
+    """The connection string's if None."""
+    port: int | None = None
+    """The connection string's if None, else 5432."""
+    tls: str = "verify"
+    """`verify` checks the server's certificate and name; `disable` sends all in clear, and warns."""
+    ca_bundle: str | None = None
+    """File of trusted certificates, in PEM; None for this machine's."""
+    connect_timeout_seconds: float = 10.0
+    """For each address of the host."""
+    staging_schema: str = "_datastores"
+    """Holds rows that are not published yet; created when needed, and dropped when empty."""
+    username: str | None = credential("password")  # it declares a field
+    password: Secret | SecretRef | None = credential("password", secret=True)
+    connection_string: Secret | SecretRef | None = credential("connection_string", secret=True)
+    """As libpq or SQLAlchemy write it: `postgresql://...` or `host=... dbname=...`."""
+
+    def __post_init__(self) -> None:
+        """Refuse what could not connect.
+
+        Raises:
+            ConfigurationError: Nothing says where the server is, or who signs in.
+        """
+        if self.tls not in TLS_MODES:
+            raise ConfigurationError(
+                f"tls: {self.tls!r} is not known", advice=f"Known are {', '.join(TLS_MODES)}"
+            )
+        if self.connection_string is not None:
+            return
+        needed = ("server_name", "database_name", "username", "password")
+        missing = [name for name in needed if getattr(self, name) is None]
+        if missing:
+            raise ConfigurationError(
+                f"{self.type_name}: {', '.join(missing)} must be given",
+                advice="Or give credentials: connection_string",
+            )

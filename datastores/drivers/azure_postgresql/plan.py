@@ -1,0 +1,229 @@
+"""What a write becomes in PostgreSQL, decided before anything is written: columns, DDL, verdicts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from datastores.drivers.azure_postgresql import catalog
+from datastores.drivers.azure_postgresql.catalog import DIALECT, Column, Table, qualified
+from datastores.drivers.azure_postgresql.client import Client, Connection
+from datastores.drivers.azure_postgresql.limits import check_limits
+from datastores.drivers.azure_postgresql.rights import check_rights
+from datastores.drivers.azure_postgresql.types import Mapped, to_postgresql
+from datastores.drivers.base import ColumnPlan, Verdict, WritePlan, WriteRequest
+from datastores.drivers.sql.convert import convert, convertible
+from datastores.drivers.sql.dialect import literal
+from datastores.drivers.sql.notes import note_for
+from datastores.drivers.sql.statements import SQLColumn, create_table
+from datastores.drivers.sql.target import check_existence, check_keys, check_names, check_request
+from datastores.errors import (
+    DataError,
+    PreconditionFailedError,
+    SchemaMismatchError,
+    UnsupportedOperationError,
+)
+from datastores.types.fields import source_of
+from datastores.types.text import describe_type
+from datastores.values import WriteMode
+
+_DELETES = (WriteMode.REPLACE, WriteMode.REPLACE_PARTITIONS)
+_INT64_DIGITS, _UINT64_DIGITS = 19, 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteColumn:
+    """One column's way into the table."""
+
+    name: str
+    incoming: pa.DataType
+    arrow: pa.DataType
+    """The table's column as users see it."""
+    type: str
+    """In PostgreSQL's words."""
+    bare: str
+    """The same without length or precision, for a cast that changes nothing."""
+    mapped: Mapped
+    nullable: bool
+
+    @property
+    def selected(self) -> str:
+        """The column as publishing takes it from staging."""
+        name = DIALECT.identifier(self.name)
+        return f"CAST({name} AS {self.bare}) AS {name}" if self.mapped.as_text else name
+
+    def to_wire(self, array: pa.Array) -> pa.Array:
+        """Return values as they are staged: the same ones, or an error naming one that is not."""
+        if not self.nullable and array.null_count:
+            raise DataError(
+                f"column {self.name!r}: a NULL, and the table's column is NOT NULL",
+                driver=DIALECT.engine,
+                advice="Fill it in, or leave those rows out with filters=[...]",
+            )
+        for type_ in dict.fromkeys((self.arrow, self.mapped.layout.arrow)):
+            array = convert(array, type_, self.name)
+        check_limits(array, self.mapped, self.type, self.name)
+        return array
+
+    def plan(self) -> ColumnPlan:
+        """Return what becomes of the column."""
+        stored = self.mapped.layout.arrow
+        note = None
+        if self.arrow != stored:
+            note = f"reads back as {self.arrow}, noted in the column's comment"
+        elif self.mapped.characters is not None:
+            note = f"longer texts than {self.type} are refused"
+            if self.mapped.wire == "bpchar":
+                note += ", shorter ones padded with blanks"
+        elif self.incoming != self.arrow:
+            note = f"each value is checked to fit {self.type}"
+        return ColumnPlan(
+            name=self.name,
+            arrow_type=describe_type(self.incoming),
+            target_type=self.type,
+            verdict=Verdict.TAGGED if self.arrow != stored else Verdict.EXACT,
+            note=note,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A write that was checked against the target as it is now."""
+
+    columns: tuple[WriteColumn, ...]
+    statements: tuple[str, ...]
+    """DDL, if the table has to be created."""
+
+    def plan(self) -> WritePlan:
+        """Return it for people."""
+        return WritePlan(
+            columns=tuple(one.plan() for one in self.columns),
+            statements=self.statements,
+            bulk_path="binary COPY into an unlogged staging table",
+            publish="appears at once when finished (one transaction)",
+        )
+
+
+def prepare(client: Client, request: WriteRequest) -> Prepared:
+    """Check a write against the target; nothing is written."""
+    check_request(request, DIALECT)
+    with client.transaction("plan_write", str(request.table)) as connection:
+        table = catalog.find_table(connection, request.table)
+        prepared = resolve(connection, table, request)
+        check_rights(connection, request, table, client.config.staging_schema)
+    return prepared
+
+
+def resolve(connection: Connection, table: Table | None, request: WriteRequest) -> Prepared:
+    """Decide how a request meets a table, or the lack of one. In a transaction."""
+    check_existence(request, exists=table is not None, engine=DIALECT.engine)
+    if table is None:
+        return _new(connection, request)
+    if not table.is_table:
+        raise UnsupportedOperationError(
+            f"{request.table} is a view, which takes no rows",
+            driver=DIALECT.engine,
+            target=str(request.table),
+            advice="Write to the table under it",
+        )
+    if table.cascades and request.mode in _DELETES:
+        raise PreconditionFailedError(
+            f"the foreign key {table.cascades[0]!r} points at {request.table} and would change or "
+            "delete rows of its own table",
+            driver=DIALECT.engine,
+            target=str(request.table),
+            advice="Use upsert or append, or make the foreign key ON DELETE NO ACTION DEFERRABLE",
+        )
+    generated = {one.name for one in table.columns if one.generated}
+    if given := sorted(generated & set(request.schema.names)):
+        raise SchemaMismatchError(
+            f"column {given[0]!r} of {request.table} is computed by PostgreSQL",
+            target=str(request.table),
+            advice="Leave it out with columns=[...]",
+        )
+    known = {one.name: one for one in table.columns if not one.generated}
+    check_names(request, known)
+    check_keys(request, table.unique)
+    return Prepared(tuple(_existing(field, known[field.name]) for field in request.schema), ())
+
+
+def _existing(field: pa.Field, column: Column) -> WriteColumn:
+    mapped, arrow = column.mapped, column.arrow
+    if mapped.any_number and (decimal := _as_decimal(field.type)):
+        # A numeric without precision takes any: the incoming one is exact.
+        mapped, arrow = to_postgresql(decimal, field.name).mapped, decimal
+    elif not convertible(field.type, column.arrow):
+        raise SchemaMismatchError(
+            f"column {field.name!r} is of type {field.type}, and the table's is {column.type}",
+            advice="Convert it with types={...}; nothing was changed",
+        )
+    if mapped.unwritable:
+        raise SchemaMismatchError(
+            f"column {field.name!r} is of type {column.type}, which is not written to: {mapped.unwritable}",
+            advice="Write to a column without that precision",
+        )
+    return WriteColumn(
+        name=field.name,
+        incoming=field.type,
+        arrow=arrow,
+        type=column.type,
+        bare=column.bare,
+        mapped=mapped,
+        nullable=column.nullable,
+    )
+
+
+def _as_decimal(type_: pa.DataType) -> pa.DataType | None:
+    """Return the decimal that holds every number of an exact type, or None."""
+    if pa.types.is_decimal(type_):
+        return to_postgresql(type_, "").mapped.layout.arrow
+    if pa.types.is_integer(type_):
+        digits = _UINT64_DIGITS if pa.types.is_uint64(type_) else _INT64_DIGITS
+        return pa.decimal128(digits, 0)
+    return None
+
+
+def _new(connection: Connection, request: WriteRequest) -> Prepared:
+    columns = tuple(_created(connection, field, request) for field in request.schema)
+    table = qualified(request.table)
+    declared = tuple(
+        SQLColumn(name=one.name, type=one.type, nullable=one.nullable) for one in columns
+    )
+    statements = [create_table(table, declared, request.keys, DIALECT)]
+    there = connection.execute(
+        "SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = %s", (table.schema,)
+    ).fetchone()
+    if not there:
+        statements.insert(0, f"CREATE SCHEMA {DIALECT.identifier(table.schema or '')}")
+    statements += [
+        f"COMMENT ON COLUMN {DIALECT.table(table)}.{DIALECT.identifier(one.name)} "
+        f"IS {literal(note_for(one.arrow, one.name, DIALECT))}"
+        for one in columns
+        if one.arrow != one.mapped.layout.arrow
+    ]
+    return Prepared(columns, tuple(statements))
+
+
+def _created(connection: Connection, field: pa.Field, request: WriteRequest) -> WriteColumn:
+    type_, mapped = _type_for(connection, field)
+    return WriteColumn(
+        name=field.name,
+        incoming=field.type,
+        arrow=field.type,
+        type=type_,
+        bare=type_,
+        mapped=mapped,
+        nullable=field.nullable and field.name not in request.keys,
+    )
+
+
+def _type_for(connection: Connection, field: pa.Field) -> tuple[str, Mapped]:
+    """Return the type that a column had in PostgreSQL, if it still fits, or the one that fits best."""
+    source = source_of(field)
+    if source is not None and source.engine == DIALECT.engine:
+        found = catalog.restored(connection, source.type)
+        if found is not None and found[1].layout.arrow == field.type and not found[1].unwritable:
+            return found
+    stored = to_postgresql(field.type, field.name)
+    return stored.type, stored.mapped

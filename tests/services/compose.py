@@ -1,0 +1,85 @@
+"""Servers in containers, by `compose.yaml` at the repository's root."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from tests.services.certificates import Certificates
+from tests.services.process import MissingServiceError
+
+FILE = Path(__file__).parents[2] / "compose.yaml"
+
+_START_SECONDS = 300
+
+
+def why_not() -> str | None:
+    """Return why no container can be started, or None if one can."""
+    if shutil.which("docker") is None:
+        return "there is no docker program"
+    for command, reason in (
+        (["docker", "info"], "no Docker engine answers"),
+        (["docker", "compose", "version"], "docker has no compose plugin"),
+    ):
+        if subprocess.run(command, capture_output=True, check=False, timeout=30).returncode:
+            return reason
+    return None
+
+
+class Container:
+    """One service of `compose.yaml`, in a project of this process's own."""
+
+    def __init__(
+        self,
+        service: str,
+        *,
+        port: int,
+        environment: Mapping[str, str] | None = None,
+        certificates: Certificates | None = None,
+    ) -> None:
+        self._service = service
+        self._port = port
+        self._tls = Path(tempfile.mkdtemp(prefix="datastores-tls-"))
+        if certificates is not None:
+            for path in (certificates.certificate, certificates.key):
+                shutil.copy(path, self._tls)
+        self._environment = {"TLS_FOLDER": str(self._tls), **(environment or {})}
+        self.command = (
+            *("docker", "compose", "--file", str(FILE)),
+            *("--project-name", f"datastores-tests-{os.getpid()}-{service}"),
+        )
+
+    @property
+    def published_port(self) -> int:
+        """The port of loopback that leads to the service; another one after each start."""
+        return int(self._run("port", self._service, str(self._port)).strip().rpartition(":")[2])
+
+    def start(self) -> None:
+        """Start it and wait until it is healthy; nothing happens if it runs."""
+        self._run("up", "--detach", "--wait", self._service)
+
+    def kill(self) -> None:
+        """End it at once; its data stays."""
+        self._run("kill", self._service)
+
+    def close(self) -> None:
+        """End it and remove it with its data."""
+        self._run("down", "--volumes", "--timeout", "1")
+        shutil.rmtree(self._tls, ignore_errors=True)
+
+    def _run(self, *arguments: str) -> str:
+        done = subprocess.run(
+            [*self.command, *arguments],
+            env={**os.environ, **self._environment},
+            capture_output=True,
+            text=True,
+            timeout=_START_SECONDS,
+            check=False,
+        )
+        if done.returncode:
+            raise MissingServiceError(f"docker compose {arguments[0]} failed:\n{done.stderr}")
+        return done.stdout

@@ -1,0 +1,105 @@
+"""The fixtures: each server is started when the first test asks for it, and ended with the run.
+
+Under pytest-xdist each worker has servers of its own, so that a test may stop one. A server that
+runs already is taken by its address: `DATASTORES_TEST_POSTGRESQL`,
+`DATASTORES_TEST_POSTGRESQL_WITHOUT_TLS`, `DATASTORES_TEST_AZURITE`, `DATASTORES_TEST_AZURITE_TLS`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from tests.services import azurite as azurite_service
+from tests.services import postgresql as postgresql_service
+from tests.services.azurite import Azurite, find_azurite
+from tests.services.certificates import Certificates, make_certificates
+from tests.services.postgresql import Database, PostgreSQL, find_postgresql
+from tests.services.proxy import Proxy, proxied
+
+# Read when the run begins: tests see an environment without them.
+_ADDRESSES = {
+    name: os.environ.get(name)
+    for name in (
+        azurite_service.VARIABLE,
+        azurite_service.VARIABLE_TLS,
+        postgresql_service.VARIABLE,
+        postgresql_service.VARIABLE_WITHOUT_TLS,
+    )
+}
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """The certificate of the run's servers, and who signed it."""
+    return make_certificates(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(scope="session")
+def postgresql_server(certificates: Certificates) -> Iterator[PostgreSQL]:
+    """The run's PostgreSQL; take `postgresql`, which is running whatever the last test did."""
+    server = find_postgresql(certificates, _ADDRESSES[postgresql_service.VARIABLE])
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def postgresql(postgresql_server: PostgreSQL) -> PostgreSQL:
+    """A running PostgreSQL with TLS."""
+    postgresql_server.start()
+    return postgresql_server
+
+
+@pytest.fixture(scope="session")
+def postgresql_without_tls() -> Iterator[PostgreSQL]:
+    """A running PostgreSQL that refuses TLS."""
+    server = find_postgresql(None, _ADDRESSES[postgresql_service.VARIABLE_WITHOUT_TLS])
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def database(postgresql: PostgreSQL) -> Iterator[Database]:
+    """An empty database of the test's own."""
+    with postgresql.database() as database:
+        yield database
+
+
+@pytest.fixture(scope="session")
+def azurite_server() -> Iterator[Azurite]:
+    """The run's Azurite over HTTP; take `azurite`, which is running whatever the last test did."""
+    server = find_azurite(None, _ADDRESSES[azurite_service.VARIABLE])
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def azurite(azurite_server: Azurite) -> Azurite:
+    """A running Azurite over HTTP."""
+    azurite_server.start()
+    return azurite_server
+
+
+@pytest.fixture(scope="session")
+def azurite_tls_server(certificates: Certificates) -> Iterator[Azurite]:
+    """The run's Azurite over HTTPS; take `azurite_tls`."""
+    server = find_azurite(certificates, _ADDRESSES[azurite_service.VARIABLE_TLS])
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def azurite_tls(azurite_tls_server: Azurite) -> Azurite:
+    """A running Azurite over HTTPS, which takes tokens."""
+    azurite_tls_server.start()
+    return azurite_tls_server
+
+
+@pytest.fixture
+def proxy() -> Iterator[Callable[[int], Proxy]]:
+    """Put a proxy in front of a port of loopback: `proxy(port)`."""
+    with ExitStack() as stack:
+        yield lambda port: stack.enter_context(proxied(port))
