@@ -17,9 +17,14 @@ if TYPE_CHECKING:
 ENTRY_POINT_GROUP = "datastores.drivers"
 
 # Type name -> the word its classes begin with. The folder is named as the type is.
-_DRIVERS: Mapping[str, str] = {"duckdb": "DuckDB", "local": "Local", "memory": "Memory"}
+_DRIVERS: Mapping[str, str] = {
+    "azure_blob": "AzureBlob",
+    "duckdb": "DuckDB",
+    "local": "Local",
+    "memory": "Memory",
+}
 # Import name of a service's package -> the extra of ours that brings it.
-_EXTRAS: Mapping[str, str] = {"duckdb": "duckdb"}
+_EXTRAS: Mapping[str, str] = {"adlfs": "azure_blob", "azure": "azure_blob", "duckdb": "duckdb"}
 
 
 def driver_types() -> list[str]:
