@@ -188,7 +188,7 @@ class TestConfig:
             ({"protocol": "ftp"}, "protocol"),
             ({"tls": "off"}, "tls"),
             ({"account_url": "acme.blob"}, "not an http"),
-            ({"account_url": "https://acme/?sig=abc"}, "with a key, token or signature"),
+            ({"account_url": "https://acme/?sig=abc"}, "a signature in it"),
             ({"credentials": {"identity": "azure_cli"}}, "object with get_token"),
             ({"credentials": {"account_key": "a", "sas_token": "b"}}, "exactly one"),
             ({"staging": "x"}, "unknown key"),

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any, ClassVar
-from urllib.parse import urlsplit
 
 from typing_extensions import override
 
 from datastores.drivers.config import DriverConfig, credential, local_path
 from datastores.errors import ConfigurationError
-from datastores.location import refuse_secrets
 from datastores.secrets import Secret, SecretRef
 
 
@@ -48,8 +46,13 @@ class AzureBlobConfig(DriverConfig):
         _one_of("protocol", self.protocol, "https", "http")
         _one_of("tls", self.tls, "verify", "disable")
         if self.account_url is not None:
-            refuse_secrets(self.account_url)
-            if urlsplit(self.account_url).scheme not in {"https", "http"}:
+            if set("@?#") & set(self.account_url):
+                # Not shown: what follows may be a signature.
+                raise ConfigurationError(
+                    "account_url: credentials or a signature in it are refused",
+                    advice="Give the address alone, and sas_token as a reference",
+                )
+            if not self.account_url.startswith(("https://", "http://")):
                 raise ConfigurationError(f"account_url: {self.account_url!r} is not an http(s) URL")
         if self.account_name is None and self.connection_string is None:
             raise ConfigurationError("azure_blob: account_name must be given")
