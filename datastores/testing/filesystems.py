@@ -30,7 +30,7 @@ from datastores.errors import (
     PermissionDeniedError,
     UnsupportedOperationError,
 )
-from datastores.testing.races import race
+from datastores.testing.races import RACERS, race
 
 ODD_NAMES = (
     "with space",
@@ -182,6 +182,17 @@ class FilesystemConformance(
         winners = race(attempt)
         assert len(winners) == 1
         assert fs.cat_file(path) == b"%d" % winners[0]
+
+    def test_appends_at_once_are_all_kept(self, fs: AbstractFileSystem, fs_path: str) -> None:
+        path = f"{fs_path}/file"
+
+        def attempt(number: int, ready: threading.Barrier) -> None:
+            with fs.open(path, "ab") as file:
+                file.write(b"%d\n" % number)
+                ready.wait(timeout=20)
+
+        assert len(race(attempt)) == RACERS
+        assert sorted(fs.cat_file(path).split()) == [b"%d" % number for number in range(RACERS)]
 
     def test_empty_files(self, fs: AbstractFileSystem, fs_path: str) -> None:
         fs.pipe_file(f"{fs_path}/empty", b"")

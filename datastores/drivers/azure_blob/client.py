@@ -7,6 +7,7 @@ import inspect
 import logging
 import threading
 import warnings
+import weakref
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from typing import Any, Self, TypeVar
@@ -39,6 +40,7 @@ BACKOFF_SECONDS = 1
 
 CONNECT_SECONDS = 20
 READ_SECONDS = 60
+_CLOSE_SECONDS = 10
 
 _LOGGERS = ("azure", "adlfs")
 
@@ -129,9 +131,9 @@ class Connection:
     def close(self) -> None:
         """Close the connections; the next call opens others."""
         with self._lock:
-            container, self._container = self._container, None
-        if container is not None:
-            sync(self.loop, container.service_client.close)
+            connected, self._container = self._container is not None, None
+        if connected:
+            self._closing()
 
     def _renewed(self, refused: Container) -> bool:
         """Tell whether another connection than a refused one may be tried: one with a new secret."""
@@ -145,7 +147,8 @@ class Connection:
             if self._resolver.resolve(found, refresh=True) == self._secret:
                 return False
             self._container = None
-        sync(self.loop, refused.service_client.close)
+            closing = self._closing
+        closing()
         return True
 
     def _reveal(self, value: Secret | SecretRef) -> str:
@@ -162,7 +165,10 @@ class Connection:
         for name in _LOGGERS:
             if not logging.getLogger(name).level:
                 logging.getLogger(name).setLevel(logging.WARNING)
-        return Container(self._service(), self._config.container_name)
+        service = self._service()
+        # For connections that nobody closes, such as those of an unpickled filesystem.
+        self._closing = weakref.finalize(self, _close, self.loop, service)
+        return Container(service, self._config.container_name)
 
     def _service(self) -> BlobServiceClient:
         config, options = self._config, _options(self._config)
@@ -219,6 +225,18 @@ class _Identity:
 
     async def __aexit__(self, *exception: object) -> None:
         """It is the user's, who closes it."""
+
+
+def _close(loop: asyncio.AbstractEventLoop, service: BlobServiceClient) -> None:
+    try:
+        sync(loop, service.close, timeout=_CLOSE_SECONDS)
+    except NotImplementedError:
+        # The garbage collector has come by in the loop's own thread, which cannot wait for itself.
+        asyncio.run_coroutine_threadsafe(_closed(service), loop)
+
+
+async def _closed(service: BlobServiceClient) -> None:
+    await service.close()
 
 
 def _options(config: AzureBlobConfig) -> dict[str, Any]:

@@ -17,10 +17,10 @@ from fsspec.callbacks import DEFAULT_CALLBACK
 from typing_extensions import override
 
 from datastores.drivers.azure_blob import errors, reading
-from datastores.drivers.azure_blob.client import BLOCK_BYTES, Connection, Container
+from datastores.drivers.azure_blob.client import Connection, Container
 from datastores.drivers.azure_blob.config import AzureBlobConfig
 from datastores.drivers.azure_blob.reading import BlobFile, Info
-from datastores.drivers.azure_blob.writing import BlobPendingFile, BlockSink
+from datastores.drivers.azure_blob.writing import BlobAppendFile, BlobPendingFile
 from datastores.drivers.filesystem import StoreFileSystem
 from datastores.errors import (
     DriverError,
@@ -118,14 +118,10 @@ class AzureBlobStoreFileSystem(StoreFileSystem):
             return BlobFile(self, self.connection, found, **known)
         existing = self._check_write(name, mode)
         self.refuse_obstacle(name)
-        sink = BlockSink(self.connection, name)
-        etag = None
-        if mode == "ab" and existing is not None:
-            etag = existing["etag"]
-            with BlobFile(self, self.connection, existing) as file:
-                while data := file.read(BLOCK_BYTES):
-                    sink.write(data)
-        return BlobPendingFile(sink, name, mode, etag=etag, autocommit=autocommit)
+        if mode == "ab":
+            start = existing["size"] if existing is not None else 0
+            return BlobAppendFile(self, self.connection, name, start=start, autocommit=autocommit)
+        return BlobPendingFile(self.connection, name, mode, autocommit=autocommit)
 
     @override
     def cat_file(

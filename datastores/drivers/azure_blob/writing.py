@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import random
+import shutil
+import tempfile
+import time
 import uuid
 from collections import deque
 from concurrent.futures import Future
@@ -12,12 +17,17 @@ from azure.core import MatchConditions
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from azure.storage.blob import BlobBlock
 from azure.storage.blob.aio import BlobClient
+from fsspec import AbstractFileSystem
 from typing_extensions import Buffer, override
 
 from datastores.drivers.azure_blob.client import BLOCK_BYTES, Connection, Container
 from datastores.drivers.filesystem import PendingFile
+from datastores.errors import AlreadyExistsError, NotFoundError, PreconditionFailedError
 
 BLOCKS_IN_FLIGHT = 4
+
+APPEND_ATTEMPTS = 50
+"""Each meets somebody else's append to the same blob, which has succeeded."""
 
 # Up to here a blob is sent by one request. The SDK hands its content to aiohttp as bytes, which
 # holds up every other request while it sends more than these at once.
@@ -141,20 +151,64 @@ class BlockSink(io.RawIOBase):
 class BlobPendingFile(PendingFile):
     """A blob being written, from its beginning to its end; `seek` is not to be had."""
 
-    def __init__(
-        self, sink: BlockSink, path: str, mode: str, *, etag: str | None, autocommit: bool
-    ) -> None:
-        self._blocks = sink
-        self._etag = etag
-        # `sink` is a raw file, and all that PendingFile calls it has.
-        super().__init__(path, mode, sink, start=0, autocommit=autocommit)  # type: ignore[arg-type]
+    def __init__(self, connection: Connection, path: str, mode: str, *, autocommit: bool) -> None:
+        self._blocks = BlockSink(connection, path)
+        # A raw file, and all that PendingFile calls it has.
+        super().__init__(path, mode, self._blocks, start=0, autocommit=autocommit)  # type: ignore[arg-type]
 
     @override
     def _publish(self) -> None:
-        # A file that is appended to was either absent, or has the etag it had.
-        creating = self.mode == "xb" or (self.mode == "ab" and self._etag is None)
-        self._blocks.commit(creating=creating, etag=self._etag if self.mode == "ab" else None)
+        self._blocks.commit(creating=self.mode == "xb")
 
     @override
     def _drop(self) -> None:
         self._blocks.close()
+
+
+class BlobAppendFile(PendingFile):
+    """What is added to a blob, kept on this machine until it is closed.
+
+    Then the blob is written anew, the old content before the new, unless somebody else has changed
+    it meanwhile: then once more.
+    """
+
+    def __init__(
+        self,
+        filesystem: AbstractFileSystem,
+        connection: Connection,
+        path: str,
+        *,
+        start: int,
+        autocommit: bool,
+    ) -> None:
+        self._filesystem = filesystem
+        self._connection = connection
+        self._added = tempfile.SpooledTemporaryFile(BLOCK_BYTES)  # noqa: SIM115  # closed by _drop
+        super().__init__(path, "ab", self._added, start=start, autocommit=autocommit)
+
+    @override
+    def _publish(self) -> None:
+        for attempt in range(1, APPEND_ATTEMPTS + 1):
+            try:
+                self._append()
+            except (AlreadyExistsError, PreconditionFailedError):
+                if attempt == APPEND_ATTEMPTS or self._filesystem.isdir(self.path):
+                    raise
+                # Those who met must not meet again.
+                time.sleep(random.uniform(0, 0.02 * attempt))  # noqa: S311  # no secret
+            else:
+                return
+
+    def _append(self) -> None:
+        etag = None
+        with contextlib.closing(BlockSink(self._connection, self.path)) as sink:
+            with contextlib.suppress(NotFoundError), self._filesystem.open(self.path, "rb") as file:
+                etag = file.details["etag"]
+                shutil.copyfileobj(file, sink, BLOCK_BYTES)
+            self._added.seek(0)
+            shutil.copyfileobj(self._added, sink, BLOCK_BYTES)
+            sink.commit(creating=etag is None, etag=etag)
+
+    @override
+    def _drop(self) -> None:
+        self._added.close()
