@@ -24,9 +24,9 @@ def credential(choice: str, *, secret: bool = False) -> Any:
     return dataclasses.field(default=None, metadata={"choice": choice, "secret": secret})
 
 
-def local_path() -> Any:
+def local_path(*, default: Any = dataclasses.MISSING) -> Any:
     """Declare a field that is a path on this machine, relative to the workspace file's folder."""
-    return dataclasses.field(metadata={"local_path": True})
+    return dataclasses.field(default=default, metadata={"local_path": True})
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

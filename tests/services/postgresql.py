@@ -199,7 +199,7 @@ class ContainerServer:
         self._ca_file = certificates.authority if certificates else None
         self._container = compose.Container(
             service,
-            port=5432,
+            port_variable="POSTGRESQL_PORT",
             certificates=certificates,
             environment={"POSTGRESQL_ADMIN": _ADMIN, "POSTGRESQL_PASSWORD": self._password},
         )
@@ -208,7 +208,7 @@ class ContainerServer:
     def admin(self) -> Login:
         return Login(
             host=LOOPBACK,
-            port=self._container.published_port,
+            port=self._container.port,
             database="postgres",
             username=_ADMIN,
             password=self._password,
