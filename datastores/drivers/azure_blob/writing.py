@@ -21,7 +21,7 @@ from fsspec import AbstractFileSystem
 from typing_extensions import Buffer, override
 
 from datastores.drivers.azure_blob.client import BLOCK_BYTES, Connection, Container
-from datastores.drivers.filesystem import PendingFile
+from datastores.drivers.pending_file import PendingFile
 from datastores.errors import AlreadyExistsError, NotFoundError, PreconditionFailedError
 
 BLOCKS_IN_FLIGHT = 4
