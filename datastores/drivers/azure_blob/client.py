@@ -128,6 +128,12 @@ class Connection:
         with translated(operation, path, self._config.container_name):
             return submitted.result()
 
+    @property
+    def url(self) -> str:
+        """The account's address, without a signature."""
+        found: str = self._config.url or self._connected().service_client.url
+        return found.partition("?")[0]
+
     def close(self) -> None:
         """Close the connections; the next call opens others."""
         with self._lock:

@@ -72,6 +72,16 @@ class AzureBlobConfig(DriverConfig):
             return None
         return f"{self.protocol}://{self.account_name}.blob.{self.endpoint}"
 
+    @property
+    def signs_in_by(self) -> str:
+        """What signs in and where it comes from: `account key from env:KEY`; never the secret."""
+        for name in ("account_key", "sas_token", "connection_string"):
+            value = getattr(self, name)
+            if value is not None:
+                words = name.replace("_", " ").replace("sas", "SAS")
+                return f"{words} from {value}" if isinstance(value, SecretRef) else words
+        return "identity"
+
     @override
     def to_mapping(self) -> dict[str, Any]:
         if self.identity is not None:

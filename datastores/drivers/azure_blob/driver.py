@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import ClassVar
+from urllib.parse import urlsplit
 
 from typing_extensions import override
 
@@ -11,6 +13,8 @@ from datastores.drivers.azure_blob.config import AzureBlobConfig
 from datastores.drivers.azure_blob.filesystem import AzureBlobStoreFileSystem
 from datastores.drivers.base import FileDriver, FolderChange
 from datastores.drivers.filesystem import staging_folder
+from datastores.drivers.network import Endpoint
+from datastores.errors import NotFoundError, PermissionDeniedError
 from datastores.values import Atomicity, Capabilities, WriteMode
 
 
@@ -43,6 +47,27 @@ class AzureBlobDriver(FileDriver):
         url: str | None = self.config.url
         account = url.partition("://")[2] if url is not None else "account of the connection string"
         return f"{account}/{self.config.container_name}"
+
+    @property
+    @override
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        parts = urlsplit(self._filesystem.connection.url)
+        tls = parts.scheme == "https"
+        return (
+            Endpoint(
+                host=parts.hostname or "",
+                port=parts.port or (443 if tls else 80),
+                tls=tls and self.config.tls == "verify",
+                ca_bundle=self.config.ca_bundle,
+            ),
+        )
+
+    @override
+    def sign_in(self) -> str:
+        # Who may not list, or finds no container, has signed in: reading will say what is missing.
+        with suppress(PermissionDeniedError, NotFoundError):
+            self._filesystem.ls("")
+        return str(self.config.signs_in_by)
 
     @property
     @override
