@@ -244,6 +244,9 @@ def find_azurite(certificates: Certificates | None, address: str | None) -> Azur
         MissingServiceError: There is none to be had; says what was tried.
     """
     ca_file = certificates.authority if certificates else None
+    if address == compose.ASKED_FOR:
+        compose.engine()
+        return _started(ContainerServer(certificates), ca_file)
     if address:
         url, _, named_ca_file = address.partition("#")
         return Azurite(

@@ -14,6 +14,9 @@ from tests.services.process import MissingServiceError, free_port
 
 FILE = Path(__file__).parents[2] / "compose.yaml"
 
+ASKED_FOR = "docker"
+"""In place of a server's address: take the container, whatever else this machine has."""
+
 _START_SECONDS = 300
 
 
@@ -28,6 +31,16 @@ def why_not() -> str | None:
         if subprocess.run(command, capture_output=True, check=False, timeout=30).returncode:
             return reason
     return None
+
+
+def engine() -> None:
+    """Raise unless containers can be started.
+
+    Raises:
+        MissingServiceError: Says what is missing.
+    """
+    if reason := why_not():
+        raise MissingServiceError(f"a container was asked for, and {reason}")
 
 
 class Container:

@@ -338,12 +338,15 @@ def find_postgresql(certificates: Certificates | None, address: str | None) -> P
     Raises:
         MissingServiceError: There is none to be had; says what was tried.
     """
+    service = "postgresql" if certificates else "postgresql-without-tls"
+    if address == compose.ASKED_FOR:
+        compose.engine()
+        return _started(ContainerServer(service, certificates))
     if address:
         return _started(OthersServer(address))
     try:
         return _started(OwnServer(certificates))
     except MissingServiceError as no_program:
-        service = "postgresql" if certificates else "postgresql-without-tls"
         if (no_engine := compose.why_not()) is None:
             return _started(ContainerServer(service, certificates))
         variable = VARIABLE if certificates else VARIABLE_WITHOUT_TLS

@@ -291,3 +291,13 @@ class TestAzurite:
             assert not accepts(azurite.port)
             azurite.start()
             assert not container.exists()
+
+
+def test_a_container_that_is_asked_for_is_not_replaced_by_a_program(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Without an engine that is an error, though this machine has the programs."""
+    monkeypatch.setenv("PATH", "/nowhere")
+    for find in (find_postgresql, find_azurite):
+        with pytest.raises(MissingServiceError, match="container was asked for"):
+            find(None, "docker")
