@@ -6,13 +6,12 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Self
 
 from typing_extensions import override
 
-from datastores.display import html_table, text_table
+from datastores.display import html_table
 from datastores.drivers.base import (
     Driver,
     FileDriver,
@@ -25,10 +24,14 @@ from datastores.drivers.registry import config_class, driver_class
 from datastores.errors import (
     AlreadyExistsError,
     ConfigurationError,
+    DatastoreError,
     PermissionDeniedError,
     located,
+    without_frames,
 )
-from datastores.filters import columns_of, parse_filters, to_expression
+from datastores.filters import parse_filters
+from datastores.incoming import arrow_reader, filtered
+from datastores.listing import Listing, file_info
 from datastores.location import Location, join_path, normalize_path
 from datastores.scan import Scan
 from datastores.values import Capabilities, FileInfo, TableName, WriteMode
@@ -43,22 +46,6 @@ if TYPE_CHECKING:
 Origin = tuple[Callable[..., "Datastore"], tuple[Any, ...]]
 
 
-class Listing(list[FileInfo]):
-    """Files and folders, in the order of their paths; shows as a table."""
-
-    _COLUMNS = ("path", "size", "modified")
-
-    def _rows(self) -> list[tuple[object, ...]]:
-        return [(one.path, one.size, one.modified) for one in self]
-
-    @override
-    def __repr__(self) -> str:
-        return text_table(self._COLUMNS, self._rows())
-
-    def _repr_html_(self) -> str:
-        return html_table(self._COLUMNS, self._rows())
-
-
 class Datastore:
     """A named reference to one data service, with the same calls for every kind.
 
@@ -67,7 +54,12 @@ class Datastore:
     """
 
     def __init__(self, type: str, **fields: Any) -> None:  # noqa: A002  # as in the file
-        config = config_class(type).from_mapping(fields).relative_to(Path.cwd())
+        try:
+            config = config_class(type).from_mapping(fields).relative_to(Path.cwd())
+        except DatastoreError as error:
+            # Neither the fields nor a half-built store, which cannot print itself, stay in the frame.
+            del self, fields
+            raise without_frames(error) from None
         self._set(config, name=None, origin=None, description="")
 
     @classmethod
@@ -261,7 +253,7 @@ class Datastore:
                 if recursive
                 else self.filesystem.ls(path, detail=True)
             )
-            return Listing(sorted(map(_file_info, found), key=lambda one: one.path))
+            return Listing(sorted(map(file_info, found), key=lambda one: one.path))
 
     def stat(self, path: str) -> FileInfo:
         """Return what is known of one file or folder.
@@ -271,7 +263,7 @@ class Datastore:
         """
         path = normalize_path(path)
         with self._located("stat", path):
-            return _file_info(self.filesystem.info(path))
+            return file_info(self.filesystem.info(path))
 
     def exists(self, path: str) -> bool:
         """Return whether a file or folder exists; an error that is not its absence is raised."""
@@ -443,56 +435,6 @@ class StorePath:
     @override
     def __str__(self) -> str:
         return str(Location(self.store.label, self.path))
-
-
-def arrow_reader(data: Any) -> pa.RecordBatchReader:
-    """Return a stream over anything with `__arrow_c_stream__`, or over a pandas frame without it."""
-    import pyarrow as pa  # workspaces are listed without it
-
-    if isinstance(data, pa.RecordBatchReader):
-        return data
-    if isinstance(data, pa.RecordBatch):
-        return pa.RecordBatchReader.from_batches(data.schema, [data])
-    if hasattr(data, "__arrow_c_stream__"):
-        return pa.RecordBatchReader.from_stream(data)
-    if hasattr(data, "to_arrow"):
-        return arrow_reader(data.to_arrow())
-    raise ConfigurationError(
-        f"a {type(data).__name__} is not a table",
-        advice="Give something with __arrow_c_stream__: pyarrow, Polars, pandas, a scan",
-    )
-
-
-def filtered(batches: pa.RecordBatchReader, filters: Sequence[Any] | None) -> pa.RecordBatchReader:
-    """Return the rows that pass; an unknown column is an error that lists the known ones."""
-    parsed = parse_filters(filters)
-    expression = to_expression(parsed)
-    if expression is None:
-        return batches
-    for name in columns_of(parsed):
-        if name not in batches.schema.names:
-            raise ConfigurationError(
-                f"the filters name a column {name!r} that the data does not have",
-                advice=f"It has {', '.join(batches.schema.names)}",
-            )
-    import pyarrow as pa  # workspaces are listed without it
-
-    kept = (batch.filter(expression) for batch in batches)
-    return pa.RecordBatchReader.from_batches(batches.schema, (one for one in kept if len(one)))
-
-
-def _file_info(entry: Mapping[str, Any]) -> FileInfo:
-    folder = entry["type"] == "directory"
-    modified = entry.get("modified", entry.get("mtime"))
-    if isinstance(modified, int | float):
-        modified = datetime.fromtimestamp(modified, UTC)
-    return FileInfo(
-        path=entry["name"].strip("/"),
-        size=None if folder else entry.get("size"),
-        modified=modified,
-        is_folder=folder,
-        etag=entry.get("etag"),
-    )
 
 
 def _rebuild(config: DriverConfig, name: str | None, description: str) -> Datastore:

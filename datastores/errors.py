@@ -101,6 +101,16 @@ def did_you_mean(name: object, known: Iterable[str], listed: str) -> str:
     return f"{hint}{listed} {', '.join(names) or 'none'}"
 
 
+def without_frames(error: DatastoreError) -> DatastoreError:
+    """Return the error without its traceback and causes, to be raised anew `from None`.
+
+    For errors about settings: a literal secret may stand in any frame that read them, and some
+    tracebacks print a frame's variables.
+    """
+    error.__cause__ = error.__context__ = None
+    return error.with_traceback(None)
+
+
 @contextlib.contextmanager
 def located(**context: str | None) -> Iterator[None]:
     """Fill in what an error of ours that passes does not know yet: `store`, `driver`, and so on."""

@@ -23,6 +23,7 @@ from datastores.errors import (
     DatastoreWarning,
     NotFoundError,
     did_you_mean,
+    without_frames,
 )
 from datastores.location import Location, check_name
 
@@ -107,6 +108,14 @@ class Workspace(Mapping[str, Datastore]):
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any], *, source: str | None = None) -> Self:
         """Build a workspace from what a file holds, or from one Azure ML v2 document."""
+        try:
+            return cls._build(mapping, source)
+        except DatastoreError as error:
+            del mapping
+            raise without_frames(error) from None
+
+    @classmethod
+    def _build(cls, mapping: Mapping[str, Any], source: str | None) -> Self:
         if "type" in mapping and "datastores" not in mapping:
             name = str(mapping.get("name", "default"))
             mapping = {"default": name, "datastores": {name: mapping}}
@@ -121,24 +130,12 @@ class Workspace(Mapping[str, Datastore]):
 
     @classmethod
     def _read(cls, path: Path) -> Self:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise ConfigurationError(f"{path} is larger than {MAX_FILE_BYTES:,} bytes")
         try:
-            content = yaml.load(path.read_text(encoding="utf-8"), _StrictLoader)  # noqa: S506  # safe
-        except yaml.MarkedYAMLError as error:
-            mark = error.problem_mark
-            line = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-            raise ConfigurationError(f"{path}{line}: {error.problem}") from None
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise ConfigurationError(f"{path} is not YAML: {error}") from None
-        if not isinstance(content, Mapping):
-            raise ConfigurationError(
-                f"{path} holds no datastores", advice="Begin it with: datastores:"
-            )
-        try:
-            workspace = cls.from_mapping(content, source=str(path.resolve()))
+            # Not kept in a variable: it may hold a literal secret, and tracebacks print variables.
+            workspace = cls.from_mapping(_parse(path), source=str(path.resolve()))
         except DatastoreError as error:
-            error.message = f"{path}: {error.message}"
+            if str(path) not in error.message:
+                error.message = f"{path}: {error.message}"
             raise
         workspace._warn_of_literals(path)  # noqa: SLF001  # our own
         return workspace
@@ -306,6 +303,26 @@ def _candidates() -> list[str]:
         return [named]
     config = platformdirs.user_config_path("datastores", appauthor=False)
     return [f"./{FILE_NAME}", str(config / FILE_NAME)]
+
+
+def _parse(path: Path) -> Mapping[str, Any]:
+    if path.stat().st_size > MAX_FILE_BYTES:
+        raise ConfigurationError(f"{path} is larger than {MAX_FILE_BYTES:,} bytes")
+    content: Any = None
+    problem = " holds no datastores"
+    # Raised below, where the parser's error and its frames, which hold the text, are gone.
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), _StrictLoader)  # noqa: S506  # safe
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        line = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        problem = f"{line}: {error.problem}"
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        problem = f" is not YAML: {type(error).__name__}"
+    if isinstance(content, Mapping):
+        return content
+    del content
+    raise ConfigurationError(f"{path}{problem}", advice="Begin it with: datastores:")
 
 
 def _read_entry(name: object, entry: Any) -> Entry:

@@ -82,7 +82,7 @@ def test_joins_by_its_entry_point(installed: Path, folder: Path) -> None:
         print(json.dumps([driver_types(), "datastores_toy" in sys.modules]))
         """,
     )
-    assert printed(result) == [["azure_postgresql", "duckdb", "local", "memory", "postgresql", "toy"], False]
+    assert printed(result) == [["azure_postgresql", "duckdb", "local", "memory", "toy"], False]
 
 
 def test_reads_and_writes_files_and_tables(installed: Path, folder: Path) -> None:
@@ -191,6 +191,50 @@ def test_a_planted_secret_shows_nowhere(installed: Path, folder: Path) -> None:
     assert SECRET not in result.stdout + result.stderr
     assert "refused: this datastore was given password as a literal" in result.stdout
     assert "stored: False" in result.stdout
+
+
+BROKEN = {
+    "a key that is not known": "credentials: {password: planted-4711-secret, usr: x}",
+    "two credentials": "credentials: {password: planted-4711-secret, token: planted-4711-secret}",
+    "a type that is wrong": "credentials: {password: planted-4711-secret}, staging_path: 3",
+    "YAML that is broken": "credentials: {password: planted-4711-secret",
+}
+
+
+@pytest.mark.parametrize("entry", BROKEN.values(), ids=BROKEN)
+def test_a_planted_secret_in_a_file_that_is_wrong_shows_nowhere(
+    installed: Path, folder: Path, entry: str
+) -> None:
+    folder.joinpath("datastores.yaml").write_text(
+        f"datastores:\n  shelf: {{type: toy, path: shelf.db, {entry}}}\n"
+    )
+    result = run(
+        installed,
+        folder,
+        """
+        import sys, traceback
+        from datastores import Datastore, DatastoreError, Workspace
+
+        def show():
+            error = sys.exc_info()[1]
+            while error is not None:
+                shown = traceback.TracebackException.from_exception(error, capture_locals=True)
+                print("".join(shown.format()))
+                error = error.__cause__ or error.__context__
+
+        try:
+            Workspace.load()
+        except DatastoreError:
+            show()
+        try:
+            Datastore(type="toy", pth="x", password="-".join(["planted", "4711", "secret"]))
+        except DatastoreError:
+            show()
+        """,
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count("datastores.errors.") >= 2
+    assert SECRET not in result.stdout + result.stderr
 
 
 CONFORMANCE = """

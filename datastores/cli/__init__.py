@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import warnings
@@ -12,6 +13,7 @@ import click
 from typing_extensions import override
 
 import datastores
+from datastores.cli.check import check
 from datastores.cli.copying import cp
 from datastores.cli.demo import demo
 from datastores.cli.failures import (
@@ -66,7 +68,7 @@ Completion of commands and options, for bash (or zsh, fish):
     cls=_Program,
     epilog=_EPILOG,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    commands=[stores, ls, cat, stat, rm, head, schema, tables, query, cp, demo],
+    commands=[stores, check, ls, cat, stat, rm, head, schema, tables, query, cp, demo],
 )
 @click.version_option(datastores.__version__, prog_name="datastores")
 def program() -> None:
@@ -95,9 +97,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             code = program.main(
                 words, prog_name="datastores", standalone_mode=False, obj=signals, color=color
             )
-        except BaseException as error:  # noqa: BLE001  # whatever it is, a user sees a sentence
-            if signals.stopped_by is not None:
-                return signals.exit_code
-            report_error(error, as_json=as_json, color=color)
+        except click.exceptions.NoArgsIsHelpError as error:
+            error.show()
             return exit_code(error)
+        except BaseException as error:  # noqa: BLE001  # whatever it is, a user sees a sentence
+            code = signals.exit_code
+            if signals.stopped_by is None:
+                report_error(error, as_json=as_json, color=color)
+                code = exit_code(error)
+        # An error's frames hold connections in a circle, of which DuckDB complains at exit.
+        gc.collect()
     return cast("int | None", code) or 0

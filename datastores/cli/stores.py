@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import click
 
 from datastores.cli.options import common, example
@@ -53,9 +51,4 @@ def _place(config: DriverConfig) -> str:
 
     A driver says it better (`Driver.place`), and needs its service's package for it.
     """
-    required = [
-        str(getattr(config, one.name))
-        for one in dataclasses.fields(config)
-        if one.default is dataclasses.MISSING and one.default_factory is dataclasses.MISSING
-    ]
-    return "/".join(required)
+    return "/".join(str(getattr(config, name)) for name in config.required_fields())

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self, get_type_hints
 
-from datastores.errors import ConfigurationError, did_you_mean
+from datastores.errors import ConfigurationError, DatastoreError, did_you_mean, without_frames
 from datastores.secrets import Secret, SecretRef, parse_secret
 
 _PLAIN_TYPES = (bool, int, float, str)
@@ -24,9 +24,9 @@ def credential(choice: str, *, secret: bool = False) -> Any:
     return dataclasses.field(default=None, metadata={"choice": choice, "secret": secret})
 
 
-def local_path() -> Any:
+def local_path(*, default: Any = dataclasses.MISSING) -> Any:
     """Declare a field that is a path on this machine, relative to the workspace file's folder."""
-    return dataclasses.field(metadata={"local_path": True})
+    return dataclasses.field(default=default, metadata={"local_path": True})
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +44,14 @@ class DriverConfig:
             ConfigurationError: An unknown or missing key, a value of the wrong type, or two
                 credentials at once. The message lists what is known.
         """
-        given = dict(mapping)
+        try:
+            return cls._read(dict(mapping))
+        except DatastoreError as error:
+            del mapping
+            raise without_frames(error) from None
+
+    @classmethod
+    def _read(cls, given: dict[str, Any]) -> Self:
         credentials = given.pop("credentials", None) or {}
         if not isinstance(credentials, Mapping):
             raise ConfigurationError("credentials: is a mapping, such as {account_key: env:NAME}")
@@ -65,19 +72,21 @@ class DriverConfig:
             else _checked(name, value, hints[name])
             for name, value in given.items()
         }
-        missing = [
-            name
-            for name, one in known.items()
-            if name not in values
-            and one.default is dataclasses.MISSING
-            and one.default_factory is dataclasses.MISSING
-        ]
-        if missing:
+        if missing := [name for name in cls.required_fields() if name not in values]:
             raise ConfigurationError(
                 f"{cls.type_name}: {', '.join(missing)} must be given",
                 advice=f"Known keys are {', '.join([*open_keys, *secret_keys])}",
             )
         return cls(**values)
+
+    @classmethod
+    def required_fields(cls) -> tuple[str, ...]:
+        """Return the names of the fields without a default: those that say where the store is."""
+        return tuple(
+            one.name
+            for one in dataclasses.fields(cls)
+            if one.default is dataclasses.MISSING and one.default_factory is dataclasses.MISSING
+        )
 
     def to_mapping(self) -> dict[str, Any]:
         """Return the entry for a workspace file: what differs from the defaults.

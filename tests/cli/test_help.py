@@ -55,3 +55,10 @@ def test_cp_has_every_word_of_copy() -> None:
     shown = {"progress", "on_plan"}
     missing = {renamed.get(name, name) for name in CopyOptions.__annotations__} - shown - words
     assert missing == set()
+
+
+def test_no_command_shows_the_help(run: Run) -> None:
+    found = run()
+    assert found.code == 2
+    assert found.err.startswith("Usage: datastores")
+    assert "Commands:" in found.err

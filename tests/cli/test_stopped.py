@@ -57,3 +57,15 @@ def test_a_stopped_query_is_quiet(start: Start, table: str) -> None:
         _, err = process.communicate(timeout=DEADLINE_SECONDS)
     assert process.returncode == 130
     assert err == ""
+
+
+def test_two_signals_at_once_end_a_copy(start: Start, run: Run, table: str, folder: Path) -> None:
+    """The second may cut the tidying short, so that staging is left, but never the target's rows."""
+    first = run("cp", "--query", "select 1 as i", "warehouse", TARGET)
+    assert first.code == 0, first.err
+    with begin_endless_copy(start, folder) as process:
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=DEADLINE_SECONDS)
+    assert process.returncode in {130, 143}
+    assert run("head", TARGET, "--json").records == [{"i": 1}]

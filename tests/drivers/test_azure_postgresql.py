@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis.stateful import run_state_machine_as_test
 from typing_extensions import override
 
 from datastores.drivers.azure_postgresql.config import AzurePostgreSQLConfig
@@ -15,6 +16,7 @@ from datastores.drivers.azure_postgresql.driver import AzurePostgreSQLDriver
 from datastores.drivers.base import TableDriver
 from datastores.secrets import Secret
 from datastores.testing.arrow import TYPES
+from datastores.testing.stateful_tables import machine_for
 from datastores.testing.tables import TableDriverConformance
 from datastores.values import TableName
 from tests.services.postgresql import Database, Login
@@ -75,6 +77,19 @@ class TestAzurePostgreSQL(TableDriverConformance):
     @override
     def staging_left(self, driver: TableDriver) -> Sequence[str]:
         return staged(self.reached)
+
+
+def test_any_history_of_writes_and_reads(database: Database) -> None:
+    table = TableName("t", "public")
+
+    def fresh_driver() -> TableDriver:
+        database.run("DROP TABLE IF EXISTS t")
+        return AzurePostgreSQLDriver(config_of(database.owner))
+
+    # Each step is a dozen connections.
+    machine = machine_for(fresh_driver, table, max_examples=8)
+    run_state_machine_as_test(machine, settings=machine.TestCase.settings)
+    assert not staged(database)
 
 
 def holds_exactly(array: pa.Array) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from datastores.drivers.registry import driver_class, driver_types
+from datastores.drivers.registry import config_class, driver_class, driver_types
 from datastores.errors import UnknownSchemeError
 
 
@@ -50,7 +50,7 @@ def test_a_missing_package_is_named(tmp_path: Path, package: str, advice: str) -
 import sys
 sys.modules[{package!r}] = None
 sys.path.insert(0, {str(tmp_path)!r})
-from datastores.drivers.registry import driver_class, driver_types
+from datastores.drivers.registry import config_class, driver_class, driver_types
 from datastores.errors import MissingDependencyError
 assert "toy" in driver_types()
 try:
@@ -63,3 +63,8 @@ except MissingDependencyError as error:
     )
     expected = f"a toy datastore needs the package {package!r}, which is not installed. {advice}"
     assert done.stdout.strip() == expected
+
+
+def test_another_name_of_a_type_is_the_same_driver() -> None:
+    assert driver_class("postgresql") is driver_class("azure_postgresql")
+    assert config_class("postgresql") is config_class("azure_postgresql")

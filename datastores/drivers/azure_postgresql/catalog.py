@@ -68,7 +68,14 @@ class Column:
     def expression(self) -> str:
         """The column as a SELECT exports it."""
         name = DIALECT.identifier(self.name)
-        return f"CAST({name} AS {self.mapped.wire}) AS {name}" if self.mapped.as_text else name
+        if not self.mapped.as_text:
+            return name
+        if self.mapped.layout.kind == "array":
+            return f"CAST({name} AS {self.mapped.wire}) AS {name}"
+        # The type's own output: its cast to text may differ, as that of inet does.
+        # And a composite whose fields are all NULL is distinct from NULL, though it "is null".
+        text = f"pg_catalog.format('%s', {name})"
+        return f"CASE WHEN {name} IS DISTINCT FROM NULL THEN {text} END AS {name}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -336,10 +343,16 @@ def restored(connection: Connection, note: str) -> tuple[str, Mapped] | None:
     dimensions = note.count("[]")
     try:
         with connection.transaction(), full_names(connection):
-            known = connection.execute("SELECT pg_catalog.to_regtype(%s)", (note,)).fetchone()
-            if known is None or known[0] is None:
+            known = connection.execute(
+                "SELECT typtype, pg_catalog.format_type(oid, -1) FROM pg_catalog.pg_type "
+                "WHERE oid = pg_catalog.to_regtype(%s)",
+                (note,),
+            ).fetchone()
+            if known is None:
                 return None
             [found] = columns_of(connection, f"SELECT CAST(NULL AS {note}) AS found", dimensions)
     except (psycopg.Error, SchemaMismatchError):
         return None
-    return found.type, found.mapped
+    kind, name = known
+    # Of a domain the server describes only what is under it.
+    return (name if kind == "d" else found.type), found.mapped

@@ -27,7 +27,8 @@ def check_limits(array: pa.Array, mapped: Mapped, type_: str, column: str) -> No
     while pa.types.is_list(array.type):
         array = array.flatten()
     if mapped.characters is not None:
-        wrong = pc.greater(pc.utf8_length(array), mapped.characters)
+        differs = pc.not_equal if mapped.same_length else pc.greater
+        wrong = differs(pc.utf8_length(array), mapped.characters)
     else:
         valid = array.is_valid().to_numpy(zero_copy_only=False)
         wrong = pa.array(_too_fine(array, mapped.digits or 0) & valid)

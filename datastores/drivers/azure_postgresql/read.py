@@ -133,6 +133,8 @@ def plan_query(request: ScanRequest, connection: Connection, snapshot: str) -> R
     query = _without_end(request.query or "")
     found = columns_of(connection, _merged(query, request.parameters, connection))
     names = [one.name for one in found]
+    if not names:
+        raise SchemaMismatchError("the query has no columns", advice="Select one at least")
     if repeated := [name for name in names if names.count(name) > 1]:
         raise SchemaMismatchError(
             f"the query has two columns named {repeated[0]!r}", advice="Name each with AS"

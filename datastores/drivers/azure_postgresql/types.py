@@ -7,7 +7,7 @@ which values travel and are staged: its own, or text where Arrow has no equal.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
@@ -145,7 +145,9 @@ class Mapped:
     as_text: bool = False
     """Whether values are cast to the wire type and back."""
     characters: int | None = None
-    """Of `char(n)` and `varchar(n)`."""
+    """Of `char(n)`, `varchar(n)`, `bit(n)` and `bit varying(n)`: the most there may be."""
+    same_length: bool = False
+    """Fewer are refused as well."""
     digits: int | None = None
     """After the second's point, where fewer than six are kept."""
     unwritable: str | None = None
@@ -190,18 +192,16 @@ def from_postgresql(
     if leaf := LEAVES.get(type_.name):
         kind, arrow = leaf
         return _limited(Layout(kind=kind, arrow=arrow), type_.name, modifier)
-    rounds = type_.name == "timetz" and modifier >= 0
-    return _text(pa.string(), unwritable="PostgreSQL would round its values" if rounds else None)
+    text = _text(pa.string())
+    if modifier >= 0 and type_.name in {"bit", "varbit"}:
+        return replace(text, characters=modifier, same_length=type_.name == "bit")
+    if modifier >= 0 and type_.name == "timetz":
+        return replace(text, unwritable="PostgreSQL would round its values")
+    return text
 
 
-def _text(arrow: pa.DataType, *, unwritable: str | None = None, any_number: bool = False) -> Mapped:
-    return Mapped(
-        layout=Layout(kind="text", arrow=arrow),
-        wire="text",
-        as_text=True,
-        unwritable=unwritable,
-        any_number=any_number,
-    )
+def _text(arrow: pa.DataType) -> Mapped:
+    return Mapped(layout=Layout(kind="text", arrow=arrow), wire="text", as_text=True)
 
 
 def _limited(layout: Layout, name: str, modifier: int) -> Mapped:
@@ -227,7 +227,7 @@ def _from_numeric(modifier: int) -> Mapped:
         scale = ((bits & 0x7FF) ^ 1024) - 1024
         if decimal := _decimal(precision, scale):
             return Mapped(layout=Layout(kind="numeric", arrow=decimal), wire="numeric")
-    return _text(pa.string(), any_number=True)
+    return replace(_text(pa.string()), any_number=True)
 
 
 def _decimal(precision: int, scale: int) -> pa.DataType | None:
@@ -258,6 +258,7 @@ def _from_array(
         wire=f"{element.wire}[]",
         as_text=element.as_text or types[type_.element].kind == "d",
         characters=element.characters,
+        same_length=element.same_length,
         digits=element.digits,
         unwritable=element.unwritable,
     )

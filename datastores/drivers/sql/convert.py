@@ -249,7 +249,8 @@ def misfit(value: Any, target: object, column: str) -> DataError:
     try:
         shown = repr(value.as_py())
     except (ValueError, OverflowError):
-        shown = str(value)
+        # Python's dates and times end in the year 9999; Arrow's number says which one it is.
+        shown = f"{value.value} of {value.type}"
     shown = shown if len(shown) <= 80 else f"{shown[:77]}..."  # noqa: PLR2004
     return DataError(
         f"column {column!r}: the value {shown} has no equal in {target}",

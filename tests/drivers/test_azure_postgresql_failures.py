@@ -1,0 +1,354 @@
+"""What goes wrong with PostgreSQL: one clear error of ours, the target unchanged, nothing left over."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+import traceback
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from datastores.drivers.azure_postgresql.config import AzurePostgreSQLConfig
+from datastores.drivers.azure_postgresql.driver import AzurePostgreSQLDriver
+from datastores.drivers.base import ScanRequest, WriteRequest
+from datastores.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    ConnectionFailedError,
+    DatastoreError,
+    DatastoreWarning,
+    NotFoundError,
+    PermissionDeniedError,
+    PreconditionFailedError,
+)
+from datastores.secrets import Secret, SecretRef
+from datastores.testing.arrow import assert_same_table
+from datastores.testing.table_case import read, write
+from datastores.values import TableName, WriteMode
+from tests.drivers.test_azure_postgresql import config_of, staged
+from tests.services.certificates import make_certificates
+from tests.services.postgresql import Database, Login, PostgreSQL
+from tests.services.proxy import Faults, Proxy
+
+ORDERS = TableName("orders", "public")
+DATA = pa.table({"id": [1, 2, 3], "word": ["a", None, "c"]})
+PLANTED = "planted-Pa55word"
+
+
+def driver_of(login: Login, **fields: Any) -> AzurePostgreSQLDriver:
+    return AzurePostgreSQLDriver(config_of(login, **fields))
+
+
+def locals_shown(error: BaseException) -> str:
+    """Return what a traceback with locals shows of an error and all that led to it."""
+    assert error.__traceback__ is not None
+    # Without the test's own frame, which knows the secrets.
+    inner = error.__traceback__.tb_next
+    shown = traceback.TracebackException(type(error), error, inner, capture_locals=True)
+    return "".join(shown.format())
+
+
+@contextmanager
+def refused(login: Login, kind: type[DatastoreError], **fields: Any) -> Iterator[list[str]]:
+    """Expect one error from signing in, which tells no secret; collect its text."""
+    texts: list[str] = []
+    driver = driver_of(login, **fields)
+    with pytest.raises(kind) as caught:
+        driver.tables()
+    assert type(caught.value) is kind
+    assert caught.value.advice
+    for secret in (login.password, PLANTED):
+        assert secret not in locals_shown(caught.value)
+        assert secret not in repr(driver) + repr(driver.config) + repr(vars(driver))
+    texts.append(str(caught.value))
+    yield texts
+
+
+def test_a_wrong_password_is_no_missing_table(database: Database) -> None:
+    with refused(database.owner, AuthenticationError, password=Secret(PLANTED)) as texts:
+        assert "password authentication failed" in texts[0]
+        assert database.owner.username in texts[0]
+
+
+def test_an_unknown_user_cannot_sign_in(database: Database) -> None:
+    with refused(database.owner, AuthenticationError, username="nobody"):
+        pass
+
+
+def test_a_missing_database_is_named(database: Database) -> None:
+    with refused(database.owner, NotFoundError, database_name="nowhere") as texts:
+        assert "nowhere" in texts[0]
+
+
+def test_a_port_where_nobody_listens(database: Database) -> None:
+    with refused(database.owner, ConnectionFailedError, port=1) as texts:
+        assert "refused" in texts[0]
+
+
+def test_an_unknown_host_is_named() -> None:
+    # In a process of its own: tests look up no names.
+    script = """
+from datastores.drivers.azure_postgresql.config import AzurePostgreSQLConfig
+from datastores.drivers.azure_postgresql.driver import AzurePostgreSQLDriver
+from datastores.errors import ConnectionFailedError
+from datastores.secrets import Secret
+config = AzurePostgreSQLConfig(
+    server_name="nowhere.invalid", database_name="d", username="u", password=Secret("p")
+)
+try:
+    AzurePostgreSQLDriver(config).tables()
+except ConnectionFailedError as error:
+    print(error)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert "no host named 'nowhere.invalid'" in done.stdout
+
+
+def test_an_untrusted_certificate_is_refused(
+    database: Database, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    others = make_certificates(tmp_path_factory.mktemp("others"))
+    with refused(database.owner, ConfigurationError, ca_bundle=str(others.authority)) as texts:
+        assert "not trusted" in texts[0]
+
+
+def test_a_server_without_tls_never_sees_the_password(
+    postgresql_without_tls: PostgreSQL, proxy: Callable[[int], Proxy]
+) -> None:
+    admin = postgresql_without_tls.admin
+    between = proxy(admin.port)
+    # What libpq and our own question send before they give up: two requests for TLS.
+    between.faults = Faults(reset_after_sent=8)
+    with refused(replace(admin, port=between.port), ConfigurationError) as texts:
+        assert "no TLS" in texts[0]
+    with pytest.warns(DatastoreWarning, match="in clear"):
+        driver = driver_of(admin, tls="disable")
+    with driver:
+        assert driver.tables() == []
+
+
+def test_a_password_that_changed_is_read_again(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PG_PASSWORD", PLANTED)
+    ref = SecretRef(source="env", name="PG_PASSWORD")
+    with driver_of(database.owner, password=ref) as driver:
+        with pytest.raises(AuthenticationError):
+            driver.tables()
+        monkeypatch.setenv("PG_PASSWORD", database.owner.password)
+        assert driver.tables() == []
+
+
+def test_a_connection_string_is_enough(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    login = database.owner
+    url = (
+        f"postgresql+psycopg://{login.username}:{login.password}@{login.host}:{login.port}/"
+        f"{login.database}?sslmode=disable"
+    )
+    monkeypatch.setenv("PG_URL", url)
+    config = AzurePostgreSQLConfig.from_mapping(
+        {"ca_bundle": str(login.ca_file), "credentials": {"connection_string": "env:PG_URL"}}
+    )
+    with AzurePostgreSQLDriver(config) as driver:
+        write(driver, ORDERS, DATA)
+        # It is verified whatever the string says.
+        [(tls,)] = database.run(
+            "SELECT count(*) FROM pg_stat_ssl WHERE NOT ssl AND pid IN (SELECT pid FROM pg_stat_activity WHERE application_name = 'datastores')"
+        )
+        assert tls == 0
+        request = WriteRequest(table=ORDERS, schema=DATA.schema, mode=WriteMode.APPEND)
+        bytes_ = pickle.dumps(driver.begin(request))
+        assert login.password.encode() not in bytes_
+        session = pickle.loads(bytes_)
+        session.publish([pickle.loads(bytes_).write("0", DATA.to_reader())])
+        session.discard()
+        assert_same_table(read(driver, ORDERS), pa.concat_tables([DATA, DATA]))
+    monkeypatch.setenv("PG_URL", f"host {PLANTED}")
+    with pytest.raises(ConfigurationError) as caught:
+        AzurePostgreSQLDriver(config).tables()
+    assert PLANTED not in locals_shown(caught.value)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"server_name": "x", "database_name": "y"},
+        {"server_name": "x", "credentials": {"username": "u", "password": "env:P"}},
+        {"tls": "maybe", "credentials": {"connection_string": "env:P"}},
+    ],
+    ids=str,
+)
+def test_a_config_that_cannot_connect_is_refused(fields: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError):
+        AzurePostgreSQLConfig.from_mapping(fields)
+
+
+def test_a_literal_password_is_not_pickled(database: Database) -> None:
+    with driver_of(database.owner) as driver:
+        session = driver.begin(WriteRequest(table=ORDERS, schema=DATA.schema))
+        with pytest.raises(ConfigurationError):
+            pickle.dumps(session)
+        session.discard()
+
+
+def test_no_right_to_a_table_is_no_missing_table(database: Database) -> None:
+    with driver_of(database.owner) as owner:
+        write(owner, ORDERS, DATA)
+    with driver_of(database.stranger) as driver:
+        with pytest.raises(PermissionDeniedError, match="orders"):
+            read(driver, ORDERS)
+        with pytest.raises(PermissionDeniedError) as caught:
+            write(driver, ORDERS, DATA, WriteMode.REPLACE)
+    assert "GRANT" in str(caught.value)
+    assert database.run("SELECT count(*) FROM orders") == [(3,)]
+
+
+def test_a_missing_right_to_stage_is_named_with_its_grant(database: Database) -> None:
+    with driver_of(database.owner) as owner:
+        write(owner, ORDERS, DATA, keys=("id",))
+    clerk = database.clerk
+    with driver_of(clerk) as driver:
+        assert_same_table(read(driver, ORDERS), DATA)
+        with pytest.raises(PermissionDeniedError, match="GRANT CREATE ON DATABASE"):
+            write(driver, ORDERS, DATA, WriteMode.APPEND)
+    database.run("CREATE SCHEMA staging")
+    with driver_of(clerk, staging_schema="staging") as driver:
+        with pytest.raises(PermissionDeniedError, match='GRANT USAGE, CREATE ON SCHEMA "staging"'):
+            write(driver, ORDERS, DATA, WriteMode.APPEND)
+        database.run(f'GRANT USAGE, CREATE ON SCHEMA staging TO "{clerk.username}"')
+        more = pa.table({"id": [3, 4], "word": ["x", "y"]})
+        write(driver, ORDERS, more, WriteMode.UPSERT, keys=("id",))
+        with pytest.raises(PermissionDeniedError, match='GRANT USAGE, CREATE ON SCHEMA "public"'):
+            write(driver, TableName("other", "public"), DATA)
+    assert database.run("SELECT word FROM orders ORDER BY id") == [("a",), (None,), ("x",), ("y",)]
+    # The schema was there before, and stays.
+    assert database.run(
+        "SELECT count(*) FROM pg_class WHERE relnamespace = 'staging'::regnamespace"
+    ) == [(0,)]
+    assert not staged(database)
+
+
+def large(rows: int = 200_000) -> pa.Table:
+    return pa.table({"id": pa.array(range(rows), pa.int64()), "word": ["word" * 10] * rows})
+
+
+def test_a_server_that_stops_in_the_middle_of_a_read(
+    postgresql: PostgreSQL, database: Database
+) -> None:
+    with driver_of(database.owner) as driver:
+        write(driver, ORDERS, large())
+        with driver.plan_read(ScanRequest(table=ORDERS, batch_rows=1_000), 1) as plan:
+            reader = driver.read(plan.splits[0])
+            reader.read_next_batch()
+            postgresql.stop()
+            with pytest.raises(ConnectionFailedError) as caught:
+                for _ in reader:
+                    pass
+            assert caught.value.transient
+        postgresql.start()
+        assert read(driver, ORDERS).num_rows == 200_000
+
+
+@pytest.mark.parametrize("mode", [WriteMode.CREATE, WriteMode.REPLACE])
+def test_a_server_that_stops_in_the_middle_of_a_write(
+    postgresql: PostgreSQL, database: Database, mode: WriteMode
+) -> None:
+    with driver_of(database.owner) as driver:
+        if mode != WriteMode.CREATE:
+            write(driver, ORDERS, DATA)
+        session = driver.begin(WriteRequest(table=ORDERS, schema=DATA.schema, mode=mode))
+        first = session.write("0", DATA.to_reader())
+
+        def batches() -> Iterator[pa.RecordBatch]:
+            yield from large(50_000).to_batches()
+            postgresql.stop()
+            yield from large().to_batches()
+
+        with pytest.raises(ConnectionFailedError):
+            session.write("1", pa.RecordBatchReader.from_batches(DATA.schema, batches()))
+        with pytest.raises(ConnectionFailedError):
+            session.publish([first])
+        postgresql.start()
+        # What was staged is gone with the crash, and that is known.
+        with pytest.raises(PreconditionFailedError, match="write it again"):
+            session.publish([first])
+        session.discard()
+        assert not staged(database)
+        if mode == WriteMode.CREATE:
+            assert driver.tables() == []
+        else:
+            assert_same_table(read(driver, ORDERS), DATA)
+
+
+@pytest.mark.parametrize("sent", [100, 40_000, 400_000])
+def test_a_connection_reset_while_writing(
+    database: Database, proxy: Callable[[int], Proxy], sent: int
+) -> None:
+    between = proxy(database.owner.port)
+    with driver_of(replace(database.owner, port=between.port)) as driver:
+        session = driver.begin(WriteRequest(table=ORDERS, schema=DATA.schema))
+        between.faults = Faults(reset_after_sent=sent)
+        with pytest.raises(ConnectionFailedError):
+            session.write("0", large().to_reader())
+        between.faults = Faults()
+        receipt = session.write("0", DATA.to_reader())
+        session.publish([receipt])
+        session.discard()
+        assert_same_table(read(driver, ORDERS), DATA)
+    assert not staged(database)
+
+
+def test_a_terminated_backend_is_a_broken_connection(database: Database) -> None:
+    with driver_of(database.owner) as driver:
+        write(driver, ORDERS, large())
+        with driver.plan_read(ScanRequest(table=ORDERS, batch_rows=1_000), 1) as plan:
+            reader = driver.read(plan.splits[0])
+            reader.read_next_batch()
+            database.run(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE application_name = 'datastores'"
+            )
+            with pytest.raises(ConnectionFailedError):
+                for _ in reader:
+                    pass
+
+
+def test_a_split_of_a_closed_plan_is_refused(database: Database) -> None:
+    with driver_of(database.owner) as driver:
+        write(driver, ORDERS, DATA)
+        with driver.plan_read(ScanRequest(table=ORDERS), 1) as plan:
+            [split] = plan.splits
+        with pytest.raises(PreconditionFailedError, match="plan is closed"):
+            driver.read(split).read_all()
+
+
+def test_a_reader_that_is_left_early_gives_its_connection_back(database: Database) -> None:
+    with driver_of(database.owner) as driver:
+        write(driver, ORDERS, large())
+        with driver.plan_read(ScanRequest(table=ORDERS, batch_rows=100), 1) as plan:
+            with driver.read(plan.splits[0]) as reader:
+                reader.read_next_batch()
+            del reader
+        found = database.run(
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'datastores' AND state <> 'idle'"
+        )
+        assert found == [(0,)]
+
+
+def test_a_config_warns_of_clear_text_only_when_asked_to() -> None:
+    config = AzurePostgreSQLConfig(
+        server_name="x", database_name="d", username="u", password=Secret("p")
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        AzurePostgreSQLDriver(config).close()
