@@ -102,6 +102,42 @@ def state(session: nox.Session) -> None:
 
 
 @nox.session
+def fuzz(session: nox.Session) -> None:
+    """Damaged input for the compiled codec under AddressSanitizer and UBSan; Linux with gcc.
+
+    `nox -s fuzz -- COUNT SEED`.
+    """
+    install(session, "tests")
+    session.install(*PROJECT["build-system"]["requires"])
+    folder = Path(session.create_tmp()).resolve()
+    checks = "-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined"
+    session.run(
+        *("python", "setup.py", "-q", "build_ext", "--force"),
+        *("--build-lib", str(folder), "--build-temp", str(folder / "objects")),
+        env={
+            "CC": "gcc",
+            "CFLAGS": f"{checks} -fno-sanitize-recover=all -Wall -Wextra -Werror",
+            "LDFLAGS": checks,
+        },
+    )
+    (extension,) = folder.glob("**/_compiled*.so")
+    # The interpreter is not instrumented, so the checks' library has to be there before it.
+    libraries = [
+        str(session.run("gcc", f"-print-file-name={name}", external=True, silent=True)).strip()
+        for name in ("libasan.so", "libstdc++.so")
+    ]
+    session.run(
+        *("python", "-m", "tests.drivers.postgresql_codec_fuzz", str(extension)),
+        *(session.posargs or ["100000"]),
+        env={
+            "LD_PRELOAD": " ".join(libraries),
+            "PYTHONMALLOC": "malloc",
+            "ASAN_OPTIONS": "detect_leaks=0:allocator_may_return_null=1",
+        },
+    )
+
+
+@nox.session
 def benchmarks(session: nox.Session) -> None:
     """Start-up time, and memory of a copy at 1x and 10x: tables to read, not tests."""
     install(session, "tests")

@@ -16,5 +16,7 @@ setup(
             # Without a compiler the Python codec does the same, more slowly.
             optional=True,
         )
-    ]
+    ],
+    # The stable ABI: one wheel serves every Python from 3.11 on.
+    options={"bdist_wheel": {"py_limited_api": "cp311"}},
 )

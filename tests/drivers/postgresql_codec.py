@@ -176,8 +176,8 @@ def _stored(draw: st.DrawFn, type_: pa.DataType, rows: int, *, fits: bool) -> by
     if pa.types.is_interval(type_):
         packed = b""
         for one in _integers(draw, 64, rows):
-            nanoseconds = one - one % 1000 if (fits or one % 7) and one > -(2**63) + 1000 else one
-            nanoseconds = 0 if fits and nanoseconds == -(2**63) else nanoseconds
+            whole = abs(one) // 1000 * (1000 if one > 0 else -1000)
+            nanoseconds = whole if fits or one % 7 else one
             packed += struct.pack("<iiq", one % 1000 - 500, one % 77 - 40, nanoseconds)
         return packed
     return draw(st.binary(min_size=width * rows, max_size=width * rows))

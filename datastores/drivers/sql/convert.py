@@ -250,7 +250,8 @@ def misfit(value: Any, target: object, column: str) -> DataError:
         shown = repr(value.as_py())
     except (ValueError, OverflowError):
         # Python's dates and times end in the year 9999; Arrow's number says which one it is.
-        shown = f"{value.value} of {value.type}"
+        numbers = value.values if isinstance(value, pa.ListScalar) else value.value
+        shown = f"{' '.join(str(numbers).split())} of {value.type}"
     shown = shown if len(shown) <= 80 else f"{shown[:77]}..."  # noqa: PLR2004
     return DataError(
         f"column {column!r}: the value {shown} has no equal in {target}",
