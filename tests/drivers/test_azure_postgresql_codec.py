@@ -160,9 +160,33 @@ def test_the_compiled_codec_does_the_work(monkeypatch: pytest.MonkeyPatch) -> No
     assert list(compiled.Decoder(of, 10).batches(sent)) == [batch]
 
 
+@pytest.mark.parametrize("digits", [5, 30, 70])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_decimal_with_more_digits_than_it_says(digits: int, sign: int) -> None:
+    """Nothing checks the numbers of an array that is made from its buffers."""
+    type_ = pa.decimal128(digits, 3) if digits <= 38 else pa.decimal256(digits, 3)
+    width = type_.bit_width // 8
+    data = (sign * 10**digits).to_bytes(width, "little", signed=True)
+    array = pa.Array.from_buffers(type_, 1, [None, pa.py_buffer(data)])
+    of: list[Column] = [("n", Layout(kind="numeric", arrow=type_))]
+    batch = pa.RecordBatch.from_arrays([array], names=["n"])
+    first, second = (encoded(twin, of, [batch]) for twin in TWINS)
+    assert first == second
+    assert first.error is not None
+    assert "column 'n'" in first.error[1]
+
+
+def test_a_date_that_arrow_has_not() -> None:
+    of: list[Column] = [("d", Layout(kind="date", arrow=pa.date32()))]
+    row = b"\0\1\0\0\0\x04" + (2**31 - 2).to_bytes(4, "big")
+    found = agreed(of, [HEADER, row, TRAILER])
+    assert found.error is not None
+    assert "column 'd'" in found.error[1]
+
+
 def test_rows_of_many_megabytes() -> None:
     of: list[Column] = [("t", Layout(kind="text", arrow=pa.string()))]
-    row = b"\0\1" + (6_000_000).to_bytes(4, "big") + b"x" * 6_000_000
+    row = b"\0\1" + (1_500_000).to_bytes(4, "big") + b"x" * 1_500_000
     found = agreed(of, [HEADER, *[row] * 4, TRAILER], 1000)
     assert [batch.num_rows for batch in found.values] == [3, 1]
 

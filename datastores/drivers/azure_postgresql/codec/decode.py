@@ -171,6 +171,8 @@ def _date(
     _check_width(4, sizes, valid, column)
     days = window.gather("i4", starts).astype(np.int64)
     _refuse_infinite(days, bounds.INFINITE_DAYS, valid, column, "date")
+    if (valid & (days > bounds.INFINITE_DAYS[1] - bounds.EPOCH_DAYS)).any():
+        raise malformed(column, "a date after the last one there is")
     return _of(layout.arrow, (days + bounds.EPOCH_DAYS).astype(np.int32), valid)
 
 

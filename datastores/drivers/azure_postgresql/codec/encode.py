@@ -229,10 +229,19 @@ def _bool(array: pa.Array, _: str) -> Values:
     return _Fixed(_stored(array.cast(pa.uint8()), np.uint8), _valid(array))
 
 
-def _numeric(array: pa.Array, _: str) -> Values:
+def _numeric(array: pa.Array, column: str) -> Values:
     valid = _valid(array)
     if not len(array):
         return _Fixed(np.empty((0, 8), np.uint8), valid)
+    try:
+        array.validate(full=True)
+    except pa.ArrowInvalid as error:
+        # More digits than the type says, which whoever made the array did not look for.
+        for at in range(len(array)):
+            try:
+                array.slice(at, 1).validate(full=True)
+            except pa.ArrowInvalid:
+                raise misfit(array[at], array.type, column) from error
     return _Fixed(encode_numeric(array), valid)
 
 

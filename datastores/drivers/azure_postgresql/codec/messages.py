@@ -10,7 +10,7 @@ from datastores.drivers.azure_postgresql.codec.layout import SIGNATURE, TRAILER
 from datastores.drivers.azure_postgresql.codec.window import Window
 from datastores.errors import DriverError
 
-BATCH_BYTES = 16 * 2**20
+BATCH_BYTES = 4 * 2**20
 """About how many bytes of COPY make a batch, if its rows are not enough before."""
 _STEP_ROWS = 1024
 

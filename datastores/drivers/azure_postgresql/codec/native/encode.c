@@ -67,7 +67,7 @@ static int64_t measure(const column *one, int64_t rows) {
     return bytes;
 }
 
-/* The sums of digits, from the lowest, of a number that does not fit 64 bits. */
+/* The digits of a number that does not fit 64 bits, from the last; no if there are more. */
 static int put_long_digits(const numeric_shape *shape, uint32_t *limb, int limbs, uint8_t *last) {
     static const uint32_t factors[] = {1, 10, 100, 1000};
     uint64_t carry = 0;
@@ -92,6 +92,11 @@ static int put_long_digits(const numeric_shape *shape, uint32_t *limb, int limbs
     return 1;
 }
 
+/* Whether the first digit is one that the precision has room for. */
+static int fits(const numeric_shape *shape, const uint8_t *first) {
+    return !shape->first_limit || load16(first) < shape->first_limit;
+}
+
 static int encode_numeric(const numeric_shape *shape, const uint8_t *from, uint8_t *to) {
     static const uint64_t factors[] = {1, 10, 100, 1000};
     int limbs = shape->width / 4, groups = groups_of(shape);
@@ -114,13 +119,14 @@ static int encode_numeric(const numeric_shape *shape, const uint8_t *from, uint8
     uint32_t high = 0;
     for (int at = 2; at < limbs; at++) high |= limb[at];
     uint64_t low = (uint64_t)limb[1] << 32 | limb[0];
-    if (high || low > UINT64_MAX / 1000) return put_long_digits(shape, limb, limbs, last);
+    if (high || low > UINT64_MAX / 1000)
+        return put_long_digits(shape, limb, limbs, last) && fits(shape, to + NUMERIC_HEADER_BYTES);
     low *= factors[shape->padding];
     for (int group = groups; group > 0; group--, last -= 2) {
         store16(last, (uint16_t)(low % NUMERIC_BASE));
         low /= NUMERIC_BASE;
     }
-    return low == 0;
+    return low == 0 && fits(shape, to + NUMERIC_HEADER_BYTES);
 }
 
 /* One value that is not NULL, and its length word; NULL if PostgreSQL has no such value. */

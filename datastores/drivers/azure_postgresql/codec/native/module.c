@@ -51,7 +51,7 @@ int read_shape(PyObject *item, column_shape *shape) {
     /* Weights are 16 bits, and the digits fit the decimal: checked, since loops rely on it. */
     if ((numeric->width != 16 && numeric->width != 32) || numeric->padding < 0 ||
         numeric->padding > 3 || numeric->bottom > 0 || numeric->bottom < -19 ||
-        numeric->top < -1 || numeric->top > 18 || numeric->top < numeric->bottom - 1) {
+        numeric->top < -1 || numeric->top > 18 || numeric->top < numeric->bottom) {
         PyErr_SetString(PyExc_ValueError, "not the shape of a decimal");
         return 0;
     }
