@@ -111,19 +111,21 @@ def _run_parts(
         meter.finish()
         return receipt
 
-    with ThreadPoolExecutor(job.plan.workers, thread_name_prefix="datastores-copy") as pool:
-        # A signal may come anywhere in here, even while parts are still being handed in.
+    pool = ThreadPoolExecutor(job.plan.workers, thread_name_prefix="datastores-copy")
+    try:
+        futures = [
+            pool.submit(run, part, meter) for part, meter in zip(job.parts, meters, strict=True)
+        ]
+        for future in as_completed(futures):
+            future.result()
+    finally:
+        # After a failure the other parts stop at their next batch. Set twice, since a signal can
+        # strike anywhere, and a second one here would leave workers that nobody stops.
         try:
-            futures = [
-                pool.submit(run, part, meter) for part, meter in zip(job.parts, meters, strict=True)
-            ]
-            for future in as_completed(futures):
-                future.result()
-        finally:
-            # After a failure the other parts stop at their next batch; leaving the pool waits
-            # for them. After the last part this stops nothing.
             stop.set()
-            pool.shutdown(wait=False, cancel_futures=True)
+        finally:
+            stop.set()
+            pool.shutdown(wait=True, cancel_futures=True)
     return [future.result() for future in futures], meters
 
 
