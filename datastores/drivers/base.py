@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from typing_extensions import override
 
 from datastores.drivers.config import DriverConfig
-from datastores.drivers.network import Endpoint
 from datastores.errors import UnsupportedOperationError
 from datastores.filters import Filters
 from datastores.values import Capabilities, TableName, WriteMode
@@ -47,14 +46,6 @@ class Driver(ABC):
     @abstractmethod
     def place(self) -> str:
         """Where the data is, for people: a path, or host/container; never a secret."""
-
-    def endpoints(self) -> tuple[Endpoint, ...]:
-        """Return the addresses it talks to; none for a store on this machine."""
-        return ()
-
-    def sign_in(self) -> str | None:
-        """Sign in, and return as whom; None where nobody signs in."""
-        return None
 
     def close(self) -> None:  # noqa: B027  # a driver that holds nothing open is fine
         """Close what this driver opened; a closed driver opens again on next use."""

@@ -6,7 +6,6 @@ import contextlib
 import math
 import os
 import re
-import struct
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ from typing_extensions import override
 
 from datastores.drivers.azure_postgresql.config import AzurePostgreSQLConfig
 from datastores.drivers.azure_postgresql.errors import translated
-from datastores.drivers.network import Endpoint, network_failure, system_ca_bundle
+from datastores.drivers.azure_postgresql.probe import network_failure, system_ca_bundle
 from datastores.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -34,9 +33,6 @@ from datastores.secrets.resolver import Resolver
 Connection = psycopg.Connection[Any]
 
 _PORT = 5432
-# Asks whether the server would speak TLS.
-# https://www.postgresql.org/docs/current/protocol-message-formats.html (SSLRequest)
-_TLS_REQUEST = struct.pack("!ii", 8, 80877103)
 _SECRETS = {"password", "sslpassword", "oauth_client_secret"}
 # Values that travel as text must not depend on the server's or the user's settings.
 _SESSION = "; ".join(
@@ -71,7 +67,7 @@ class Client:
         self._resolver = Resolver()
         if config.tls == "disable":
             warnings.warn(
-                f"tls: disable sends the password and all data to {config.where} in clear",
+                f"tls: disable sends the password and all data to {self.place} in clear",
                 DatastoreWarning,
                 stacklevel=4,
             )
@@ -79,6 +75,13 @@ class Client:
     @override
     def __reduce__(self) -> tuple[Any, ...]:
         return (Client, (self.config,))
+
+    @property
+    def place(self) -> str:
+        """Host and database, as far as the config says."""
+        config = self.config
+        host = config.server_name or "(host of the connection string)"
+        return f"{host}/{config.database_name}" if config.database_name else host
 
     @contextmanager
     def connection(self, operation: str, target: str | None = None) -> Iterator[Connection]:
@@ -170,24 +173,18 @@ class Client:
                 raise ConfigurationError(f"the connection string names no {name}")
         return given
 
-    def endpoint(self) -> Endpoint:
-        """Return the address of the server."""
+    def _failure(self, text: str) -> DatastoreError:
         place = self._place()
-        return Endpoint(
-            host=str(place["host"]),
-            port=int(place["port"]),
-            tls=self.config.tls == "verify",
-            tls_request=_TLS_REQUEST,
+        host, port, user = str(place["host"]), int(place["port"]), place["user"]
+        found = network_failure(
+            host,
+            port,
             ca_bundle=self.config.ca_bundle,
+            tls=self.config.tls == "verify",
             timeout_seconds=self.config.connect_timeout_seconds,
         )
-
-    def _failure(self, text: str) -> DatastoreError:
-        place, endpoint = self._place(), self.endpoint()
-        user, target = place["user"], f"{endpoint.target}/{place['dbname']}"
-        found = network_failure(endpoint)
         if found is not None:
-            return found.located(driver="azure_postgresql")
+            return found
         said = text.strip().splitlines()[-1].rpartition("FATAL:")[2].strip()
         kind, advice = next(
             (outcome for words, outcome in _REFUSALS.items() if words in text),
@@ -199,10 +196,10 @@ class Client:
         if f'database "{place["dbname"]}" does not exist' in text:
             kind, advice = NotFoundError, "Look at database_name"
         return kind(
-            f"could not sign in to {target} as {user!r}: {said}",
+            f"could not sign in to {host}:{port}/{place['dbname']} as {user!r}: {said}",
             driver="azure_postgresql",
             operation="connect",
-            target=target,
+            target=f"{host}:{port}/{place['dbname']}",
             advice=advice,
         )
 

@@ -29,7 +29,6 @@ from datastores.drivers.base import (
     WriteRequest,
     WriteSession,
 )
-from datastores.drivers.network import Endpoint
 from datastores.drivers.sql.reading import check_read
 from datastores.errors import ConfigurationError
 from datastores.values import Atomicity, Capabilities, Snapshot, TableName, WriteMode
@@ -56,22 +55,12 @@ class AzurePostgreSQLDriver(TableDriver):
     @property
     @override
     def place(self) -> str:
-        return self.config.where
+        return self._client.place
 
     @override
     def close(self) -> None:
         for name in list(self._snapshots):
             self._release(name)
-
-    @override
-    def endpoints(self) -> tuple[Endpoint, ...]:
-        return (self._client.endpoint(),)
-
-    @override
-    def sign_in(self) -> str:
-        with self._client.connection("sign in") as connection:
-            [(user,)] = connection.execute("SELECT current_user::text").fetchall()
-        return str(user)
 
     @override
     def tables(self, namespace: str | None = None) -> list[TableName]:
