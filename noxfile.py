@@ -57,6 +57,15 @@ def minimum(session: nox.Session) -> None:
     session.run("pytest", *(session.posargs or ["-n", "auto"]))
 
 
+@nox.session
+def integration(session: nox.Session) -> None:
+    """The tests, with every server in a container of `compose.yaml`; needs a Docker engine."""
+    install(session, "tests")
+    servers = ("POSTGRESQL", "POSTGRESQL_WITHOUT_TLS", "AZURITE", "AZURITE_TLS")
+    variables = {f"DATASTORES_TEST_{server}": "docker" for server in servers}
+    session.run("pytest", *(session.posargs or ["-n", "auto"]), env=variables)
+
+
 @nox.session(reuse_venv=False)
 def build(session: nox.Session) -> None:
     """The wheel and the source archive; the wheel alone is installed and answers."""
@@ -75,7 +84,7 @@ def build(session: nox.Session) -> None:
 def examples(session: nox.Session) -> None:
     """The blocks of README and docs, and the toy driver: a part of `tests`, alone."""
     install(session, "tests")
-    session.run("pytest", "tests/test_documents.py", "tests/test_toy_driver.py", *session.posargs)
+    session.run("pytest", "tests/test_readme.py", "tests/test_toy_driver.py", *session.posargs)
 
 
 @nox.session

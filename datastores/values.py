@@ -132,6 +132,8 @@ class Capabilities:
     """SQL text can be a source."""
     writable_files: bool = False
     """Files can be written, renamed and deleted."""
+    empty_folders: bool = True
+    """A folder exists without files in it; where not, making one does nothing until it has a file."""
     processes: bool = False
     """Parts may be read and written by other processes."""
 

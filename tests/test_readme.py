@@ -13,11 +13,15 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from azure.storage.blob import ContainerClient
+
+from tests.services.azurite import Azurite
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
@@ -82,9 +86,42 @@ def run_python(text: str, names: dict[str, Any], where: str) -> str:
     return printed.getvalue()
 
 
+def services(request: pytest.FixtureRequest) -> dict[str, str]:
+    """Return the variables that stand for a reader's own servers."""
+    azurite: Azurite = request.getfixturevalue("azurite")
+    login = request.getfixturevalue("database").owner
+    container = request.getfixturevalue("container")
+    return {
+        "LANDING_ACCOUNT": azurite.account_name,
+        "LANDING_URL": azurite.account_url,
+        "LANDING_CONTAINER": container.container_name,
+        "LANDING_KEY": azurite.account_key,
+        "SALES_SERVER": login.host,
+        "SALES_PORT": str(login.port),
+        "SALES_DATABASE": login.database,
+        "SALES_CA": str(login.ca_file),
+        "SALES_USER": login.username,
+        "SALES_PASSWORD": login.password,
+    }
+
+
+@pytest.fixture
+def container(azurite: Azurite) -> Iterator[ContainerClient]:
+    with azurite.container() as container:
+        yield container
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda one: one.name)
-def test_blocks_run(document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_run(
+    document: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+) -> None:
     monkeypatch.chdir(tmp_path)
+    if "$LANDING_URL" in document.read_text(encoding="utf-8"):
+        for name, value in services(request).items():
+            monkeypatch.setenv(name, value)
     names: dict[str, Any] = {"__name__": "__main__"}
     for block in blocks_of(document):
         where = f"{document.name}:{block.line}"

@@ -64,8 +64,10 @@ def exit_code(error: BaseException) -> int:
     return next((code for kind, code in _CODES.items() if isinstance(error, kind)), _OTHER)
 
 
-def report_error(error: BaseException, *, as_json: bool, color: bool | None) -> None:
-    """Print an error on stderr: at most three lines, or one JSON object."""
+def report_error(
+    error: BaseException, *, as_json: bool, color: bool | None, label: str = "error"
+) -> None:
+    """Print an error on stderr: at most three lines after its label, or one JSON object."""
     if os.environ.get("DATASTORES_DEBUG"):
         click.echo("".join(traceback.format_exception(error)).rstrip(), err=True)
     plain = _plain(error)
@@ -73,7 +75,7 @@ def report_error(error: BaseException, *, as_json: bool, color: bool | None) -> 
     if as_json:
         click.echo(json.dumps({**plain, "notes": notes}, ensure_ascii=False), err=True)
         return
-    _echo("error", "red", [plain["message"], plain["advice"], *notes], color=color)
+    _echo(label, "red", [plain["message"], plain["advice"], *notes], color=color)
 
 
 def report_warning(message: Warning | str, *, as_json: bool, color: bool | None) -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from typing_extensions import override
 
 from datastores.drivers.config import DriverConfig
+from datastores.drivers.network import Endpoint
 from datastores.errors import UnsupportedOperationError
 from datastores.filters import Filters
 from datastores.values import Capabilities, TableName, WriteMode
@@ -46,6 +47,21 @@ class Driver(ABC):
     @abstractmethod
     def place(self) -> str:
         """Where the data is, for people: a path, or host/container; never a secret."""
+
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """The addresses it connects to; none for a store of this machine."""
+        return ()
+
+    def sign_in(self) -> str:
+        """Sign in, and return as whom or by what: a user's name, or `account key`.
+
+        Called only where there are endpoints.
+
+        Raises:
+            AuthenticationError: The service does not accept it.
+        """
+        raise UnsupportedOperationError(f"a {self.type_name} datastore needs no sign-in")
 
     def close(self) -> None:  # noqa: B027  # a driver that holds nothing open is fine
         """Close what this driver opened; a closed driver opens again on next use."""

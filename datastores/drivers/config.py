@@ -24,9 +24,9 @@ def credential(choice: str, *, secret: bool = False) -> Any:
     return dataclasses.field(default=None, metadata={"choice": choice, "secret": secret})
 
 
-def local_path() -> Any:
+def local_path(*, default: Any = dataclasses.MISSING) -> Any:
     """Declare a field that is a path on this machine, relative to the workspace file's folder."""
-    return dataclasses.field(metadata={"local_path": True})
+    return dataclasses.field(default=default, metadata={"local_path": True})
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +87,11 @@ class DriverConfig:
             for one in dataclasses.fields(cls)
             if one.default is dataclasses.MISSING and one.default_factory is dataclasses.MISSING
         )
+
+    @property
+    def where(self) -> str:
+        """Where the store is, for people; a driver says it better, and needs its service's package."""
+        return "/".join(str(getattr(self, name)) for name in self.required_fields())
 
     def to_mapping(self) -> dict[str, Any]:
         """Return the entry for a workspace file: what differs from the defaults.

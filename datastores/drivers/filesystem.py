@@ -34,6 +34,10 @@ WRITE_MODES = frozenset({"wb", "xb", "ab"})
 _COPY_BYTES = 1 << 20
 
 
+class MissingRootError(NotFoundError):
+    """The container or share itself is not there: it is not taken for an empty one."""
+
+
 class CommittingFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no types
     """A filesystem whose text files, like its binary ones, appear only if no exception went by."""
 
@@ -91,12 +95,25 @@ class StoreFileSystem(CommittingFileSystem):
 
     @override
     def exists(self, path: str, **kwargs: Any) -> bool:
-        # The inherited one answers "no" to every error, a refused connection included.
+        # The inherited three answer "no" to every error, a refused connection included.
+        return self._type(path) is not None
+
+    @override
+    def isfile(self, path: str) -> bool:
+        return self._type(path) == "file"
+
+    @override
+    def isdir(self, path: str) -> bool:
+        return self._type(path) == "directory"
+
+    def _type(self, path: str) -> str | None:
+        """Return what a path is, as `info` says it; None if nothing is there."""
         try:
-            self.info(path, **kwargs)
+            return str(self.info(path)["type"])
+        except MissingRootError:
+            raise
         except FileNotFoundError:
-            return False
-        return True
+            return None
 
     @override
     def walk(
@@ -255,7 +272,7 @@ def staging_folder(path: str) -> str:
 
 def omit_absent(error: OSError) -> None:
     """Let a walk leave out a folder that is gone, and raise every other error."""
-    if not isinstance(error, FileNotFoundError):
+    if isinstance(error, MissingRootError) or not isinstance(error, FileNotFoundError):
         raise error
 
 

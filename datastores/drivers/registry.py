@@ -17,6 +17,7 @@ ENTRY_POINT_GROUP = "datastores.drivers"
 
 # Type name -> the word its classes begin with. The folder is named as the type is.
 _DRIVERS: Mapping[str, str] = {
+    "azure_blob": "AzureBlob",
     "azure_postgresql": "AzurePostgreSQL",
     "duckdb": "DuckDB",
     "local": "Local",
@@ -25,7 +26,12 @@ _DRIVERS: Mapping[str, str] = {
 # Other names of a type: the service is not always on Azure.
 _ALIASES: Mapping[str, str] = {"postgresql": "azure_postgresql"}
 # Import name of a service's package -> the extra of ours that brings it.
-_EXTRAS: Mapping[str, str] = {"duckdb": "duckdb", "psycopg": "azure_postgresql"}
+_EXTRAS: Mapping[str, str] = {
+    "adlfs": "azure_blob",
+    "azure": "azure_blob",
+    "duckdb": "duckdb",
+    "psycopg": "azure_postgresql",
+}
 
 
 def driver_types() -> list[str]:

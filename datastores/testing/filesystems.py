@@ -265,36 +265,51 @@ class FilesystemConformance(
                 call()
         assert fs.find(fs_path) == [f"{fs_path}/there"]
 
-    def test_info_and_listing_say_the_same(self, fs: AbstractFileSystem, fs_path: str) -> None:
+    def test_info_and_listing_say_the_same(
+        self, fs: AbstractFileSystem, fs_path: str, supports_empty_directories: bool
+    ) -> None:
         before = datetime.now(tz=UTC) - timedelta(seconds=5)
         fs.pipe_file(f"{fs_path}/b", b"12345")
         fs.pipe_file(f"{fs_path}/folder/inner", b"1")
         fs.mkdir(f"{fs_path}/empty")
         listed = {one["name"]: one for one in fs.ls(fs_path)}
-        assert set(listed) == {f"{fs_path}/{one}" for one in ("b", "folder", "empty")}
+        folders = ("folder", "empty") if supports_empty_directories else ("folder",)
+        assert set(listed) == {f"{fs_path}/{one}" for one in ("b", *folders)}
         for path, info in listed.items():
             assert fs.info(path)["type"] == info["type"]
             assert fs.info(path)["size"] == info["size"]
         assert listed[f"{fs_path}/b"]["size"] == 5
         assert listed[f"{fs_path}/folder"]["type"] == "directory"
         assert fs.ls(f"{fs_path}/b", detail=False) == [f"{fs_path}/b"]
-        assert fs.ls(f"{fs_path}/empty") == []
+        if supports_empty_directories:
+            assert fs.ls(f"{fs_path}/empty") == []
+        else:
+            with pytest.raises(NotFoundError):
+                fs.ls(f"{fs_path}/empty")
         assert before < fs.modified(f"{fs_path}/b") < before + timedelta(minutes=5)
         assert fs.glob(f"{fs_path}/**/inn?r") == [f"{fs_path}/folder/inner"]
         assert fs.du(fs_path) == 6
 
-    def test_folders(self, fs: AbstractFileSystem, fs_path: str) -> None:
+    def test_folders(
+        self, fs: AbstractFileSystem, fs_path: str, supports_empty_directories: bool
+    ) -> None:
         fs.makedirs(f"{fs_path}/a/b")
         fs.makedirs(f"{fs_path}/a/b", exist_ok=True)
+        assert fs.isdir(f"{fs_path}/a/b") == supports_empty_directories
+        if not supports_empty_directories:
+            fs.touch(f"{fs_path}/a/b/file")
         with pytest.raises(AlreadyExistsError):
             fs.makedirs(f"{fs_path}/a/b")
         with pytest.raises(AlreadyExistsError):
             fs.mkdir(f"{fs_path}/a")
         with pytest.raises(DatastoreError):
             fs.rmdir(f"{fs_path}/a")
-        fs.rmdir(f"{fs_path}/a/b")
+        if supports_empty_directories:
+            fs.rmdir(f"{fs_path}/a/b")
+        else:
+            fs.rm_file(f"{fs_path}/a/b/file")
         assert not fs.exists(f"{fs_path}/a/b")
-        assert fs.isdir(f"{fs_path}/a")
+        assert fs.isdir(f"{fs_path}/a") == supports_empty_directories
 
     def test_moving(self, fs: AbstractFileSystem, fs_path: str) -> None:
         fs.pipe_file(f"{fs_path}/a", b"a")
@@ -318,7 +333,7 @@ class FilesystemConformance(
 
     def test_errors_are_ours(self, fs: AbstractFileSystem, fs_path: str) -> None:
         fs.pipe_file(f"{fs_path}/file", b"")
-        fs.makedirs(f"{fs_path}/folder")
+        fs.pipe_file(f"{fs_path}/folder/inner", b"")
         missing, file, folder = (f"{fs_path}/{one}" for one in ("missing", "file", "folder"))
         calls: tuple[tuple[type[DatastoreError], Callable[[], object]], ...] = (
             (NotFoundError, lambda: fs.open(missing, "rb")),
@@ -344,4 +359,4 @@ class FilesystemConformance(
             with pytest.raises(kind) as caught:
                 call()
             assert len(str(caught.value).splitlines()) == 1
-        assert fs.find(fs_path) == [file]
+        assert fs.find(fs_path) == [file, f"{folder}/inner"]

@@ -28,6 +28,8 @@ class FileMachine(RuleBasedStateMachine):
 
     open_filesystem: ClassVar[Callable[[], tuple[AbstractFileSystem, Callable[[], None]]]]
     base: ClassVar[str] = "stateful"
+    empty_folders: ClassVar[bool] = True
+    """As the driver's capabilities say: whether a folder outlives its last file."""
 
     @initialize()
     def start(self) -> None:
@@ -66,6 +68,7 @@ class FileMachine(RuleBasedStateMachine):
         if path in self.files:
             self.fs.rm_file(self._at(path))
             del self.files[path]
+            self._forget_empty()
         else:
             with pytest.raises(NotFoundError):
                 self.fs.rm_file(self._at(path))
@@ -76,6 +79,7 @@ class FileMachine(RuleBasedStateMachine):
             self.fs.rm(self._at(path), recursive=True)
             self.folders -= {one for one in self.folders if f"{one}/".startswith(f"{path}/")}
             self.files = {k: v for k, v in self.files.items() if not k.startswith(f"{path}/")}
+            self._forget_empty()
 
     @rule(source=_PATHS, destination=_PATHS)
     def copy(self, source: str, destination: str) -> None:
@@ -92,6 +96,7 @@ class FileMachine(RuleBasedStateMachine):
             self.fs.mv(self._at(source), self._at(destination))
             self.files[destination] = self.files.pop(source)
             self._note_parents(destination)
+            self._forget_empty()
         else:
             with pytest.raises(NotFoundError):
                 self.fs.mv(self._at(source), self._at(destination))
@@ -130,6 +135,10 @@ class FileMachine(RuleBasedStateMachine):
 
     def _note_parents(self, path: str) -> None:
         self.folders.update(_parents(path))
+
+    def _forget_empty(self) -> None:
+        if not self.empty_folders:
+            self.folders = {parent for path in self.files for parent in _parents(path)}
 
 
 def _parents(path: str) -> list[str]:

@@ -101,9 +101,12 @@ class OwnServer:
     def _command(self, _folder: Path, port: int) -> list[str]:
         place = ("--blobHost", LOOPBACK, "--blobPort", str(port))
         tls: tuple[str, ...] = ()
+        trusting: tuple[str, ...] = ()
         if (files := self._certificates) is not None:
             tls = ("--cert", str(files.certificate), "--key", str(files.key), "--oauth", "basic")
-        return [*self._program, *place, *_OPTIONS, *tls]
+            # It reads the source of a copy by its address, as a client of itself.
+            trusting = ("/usr/bin/env", f"NODE_EXTRA_CA_CERTS={files.authority}")
+        return [*trusting, *self._program, *place, *_OPTIONS, *tls]
 
 
 class ContainerServer:
@@ -112,11 +115,13 @@ class ContainerServer:
     def __init__(self, certificates: Certificates | None) -> None:
         self._scheme = "https" if certificates else "http"
         service = "azurite-tls" if certificates else "azurite"
-        self._container = compose.Container(service, port=10000, certificates=certificates)
+        self._container = compose.Container(
+            service, port_variable="AZURITE_PORT", certificates=certificates
+        )
 
     @property
     def address(self) -> str:
-        return f"{self._scheme}://{LOOPBACK}:{self._container.published_port}"
+        return f"{self._scheme}://{LOOPBACK}:{self._container.port}"
 
     def start(self) -> None:
         self._container.start()
@@ -239,6 +244,9 @@ def find_azurite(certificates: Certificates | None, address: str | None) -> Azur
         MissingServiceError: There is none to be had; says what was tried.
     """
     ca_file = certificates.authority if certificates else None
+    if address == compose.ASKED_FOR:
+        compose.engine()
+        return _started(ContainerServer(certificates), ca_file)
     if address:
         url, _, named_ca_file = address.partition("#")
         return Azurite(

@@ -10,9 +10,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tests.services.certificates import Certificates
-from tests.services.process import MissingServiceError
+from tests.services.process import MissingServiceError, free_port
 
 FILE = Path(__file__).parents[2] / "compose.yaml"
+
+ASKED_FOR = "docker"
+"""In place of a server's address: take the container, whatever else this machine has."""
 
 _START_SECONDS = 300
 
@@ -30,6 +33,16 @@ def why_not() -> str | None:
     return None
 
 
+def engine() -> None:
+    """Raise unless containers can be started.
+
+    Raises:
+        MissingServiceError: Says what is missing.
+    """
+    if reason := why_not():
+        raise MissingServiceError(f"a container was asked for, and {reason}")
+
+
 class Container:
     """One service of `compose.yaml`, in a project of this process's own."""
 
@@ -37,26 +50,26 @@ class Container:
         self,
         service: str,
         *,
-        port: int,
+        port_variable: str,
         environment: Mapping[str, str] | None = None,
         certificates: Certificates | None = None,
     ) -> None:
         self._service = service
-        self._port = port
         self._tls = Path(tempfile.mkdtemp(prefix="datastores-tls-"))
         if certificates is not None:
-            for path in (certificates.certificate, certificates.key):
+            for path in (certificates.authority, certificates.certificate, certificates.key):
                 shutil.copy(path, self._tls)
-        self._environment = {"TLS_FOLDER": str(self._tls), **(environment or {})}
+        self.port = free_port()
+        """Of loopback; it leads to the service."""
+        self._environment = {
+            "TLS_FOLDER": str(self._tls),
+            port_variable: str(self.port),
+            **(environment or {}),
+        }
         self.command = (
             *("docker", "compose", "--file", str(FILE)),
             *("--project-name", f"datastores-tests-{os.getpid()}-{service}"),
         )
-
-    @property
-    def published_port(self) -> int:
-        """The port of loopback that leads to the service; another one after each start."""
-        return int(self._run("port", self._service, str(self._port)).strip().rpartition(":")[2])
 
     def start(self) -> None:
         """Start it and wait until it is healthy; nothing happens if it runs."""

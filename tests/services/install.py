@@ -40,8 +40,8 @@ def postgresql_programs() -> Path:
             raise MissingServiceError(
                 "no PostgreSQL server program on this machine (looked for initdb and postgres)"
             )
-        # Debian would make and start a cluster of its own; RUNLEVEL keeps it from starting.
-        _apt("postgresql")
+        with _no_system_cluster():
+            _apt("postgresql")
         if (found := _find_postgresql()) is None:
             raise MissingServiceError("Debian's package postgresql brought no server program")
         return found
@@ -82,8 +82,20 @@ def _find_postgresql() -> Path | None:
     return None
 
 
+@contextmanager
+def _no_system_cluster() -> Iterator[None]:
+    """Keep Debian's package from making and starting a cluster of its own, while it is installed."""
+    setting = Path("/etc/postgresql-common/createcluster.d/datastores-tests.conf")
+    setting.parent.mkdir(parents=True, exist_ok=True)
+    setting.write_text("create_main_cluster = false\n")
+    try:
+        yield
+    finally:
+        setting.unlink()
+
+
 def _apt(package: str) -> None:
-    quiet: Mapping[str, str] = {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
+    quiet: Mapping[str, str] = {"DEBIAN_FRONTEND": "noninteractive"}
     _run(["apt-get", "update", "-qq"], Path("/"), quiet)
     _run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", package], Path("/"), quiet)
 

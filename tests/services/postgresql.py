@@ -199,7 +199,7 @@ class ContainerServer:
         self._ca_file = certificates.authority if certificates else None
         self._container = compose.Container(
             service,
-            port=5432,
+            port_variable="POSTGRESQL_PORT",
             certificates=certificates,
             environment={"POSTGRESQL_ADMIN": _ADMIN, "POSTGRESQL_PASSWORD": self._password},
         )
@@ -208,7 +208,7 @@ class ContainerServer:
     def admin(self) -> Login:
         return Login(
             host=LOOPBACK,
-            port=self._container.published_port,
+            port=self._container.port,
             database="postgres",
             username=_ADMIN,
             password=self._password,
@@ -338,12 +338,15 @@ def find_postgresql(certificates: Certificates | None, address: str | None) -> P
     Raises:
         MissingServiceError: There is none to be had; says what was tried.
     """
+    service = "postgresql" if certificates else "postgresql-without-tls"
+    if address == compose.ASKED_FOR:
+        compose.engine()
+        return _started(ContainerServer(service, certificates))
     if address:
         return _started(OthersServer(address))
     try:
         return _started(OwnServer(certificates))
     except MissingServiceError as no_program:
-        service = "postgresql" if certificates else "postgresql-without-tls"
         if (no_engine := compose.why_not()) is None:
             return _started(ContainerServer(service, certificates))
         variable = VARIABLE if certificates else VARIABLE_WITHOUT_TLS

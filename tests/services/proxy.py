@@ -158,7 +158,8 @@ class _Connection:
                     return
                 target.sendall(data)
                 passed += len(data)
-            target.shutdown(socket.SHUT_WR)
+            if not self._ended.is_set():
+                target.shutdown(socket.SHUT_WR)
         except OSError:
             self.reset()
         finally:

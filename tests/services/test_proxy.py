@@ -45,9 +45,8 @@ def exchange(proxy: Proxy, data: bytes, *, timeout: float = 5) -> bytes:
     """Send data through the proxy, and return as much of it as comes back."""
     with socket.create_connection((LOOPBACK, proxy.port), timeout=timeout) as connection:
         connection.sendall(data)
-        connection.shutdown(socket.SHUT_WR)
         found = b""
-        while part := connection.recv(1024):
+        while len(found) < len(data) and (part := connection.recv(1024)):
             found += part
         return found
 

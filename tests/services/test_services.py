@@ -1,5 +1,6 @@
 """The test services keep their promises: they start, answer, stop, and leave nothing behind."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -156,6 +157,32 @@ class TestFinding:
         assert "DATASTORES_TEST_AZURITE=" in done.stdout
         assert "Docker" in done.stdout
 
+    def test_containers_are_started_and_removed(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, certificates: Certificates
+    ) -> None:
+        """What the docker program is asked, by one that only writes it down: no engine is here."""
+        program, log = tmp_path / "docker", tmp_path / "log"
+        program.write_text(f'#!/bin/sh\necho "$AZURITE_PORT $(ls $TLS_FOLDER) $@" >> {log}\n')
+        program.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+        assert compose.why_not() is None
+        log.unlink()
+        container = compose.Container(
+            "azurite-tls", port_variable="AZURITE_PORT", certificates=certificates
+        )
+        container.start()
+        container.kill()
+        container.close()
+        text = " ".join(log.read_text().split())
+        assert text.count(f"{container.port} authority.pem server.key server.pem compose") == 3
+        project = f"--file {compose.FILE} --project-name datastores-tests-{os.getpid()}-azurite-tls"
+        for order in ("up --detach --wait azurite-tls", "kill azurite-tls", "down --volumes"):
+            assert f"{project} {order}" in text
+        program.write_text("#!/bin/sh\nexit 1\n")
+        assert compose.why_not() == "no Docker engine answers"
+        with pytest.raises(MissingServiceError, match="up failed"):
+            container.start()
+
     def test_compose_has_every_server(self) -> None:
         """No engine is needed to see that each service is healthy by a check and on loopback."""
         services = yaml.safe_load(compose.FILE.read_text())["services"]
@@ -169,7 +196,7 @@ class TestFinding:
         } == set(services)
         for service in services.values():
             assert service["healthcheck"]["test"]
-            assert all(port.startswith("127.0.0.1::") for port in service["ports"])
+            assert all(port.startswith("127.0.0.1:") for port in service["ports"])
 
 
 class TestPostgreSQL:
@@ -264,3 +291,13 @@ class TestAzurite:
             assert not accepts(azurite.port)
             azurite.start()
             assert not container.exists()
+
+
+def test_a_container_that_is_asked_for_is_not_replaced_by_a_program(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Without an engine that is an error, though this machine has the programs."""
+    monkeypatch.setenv("PATH", "/nowhere")
+    for find in (find_postgresql, find_azurite):
+        with pytest.raises(MissingServiceError, match="container was asked for"):
+            find(None, "docker")

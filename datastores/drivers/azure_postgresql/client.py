@@ -17,7 +17,12 @@ from typing_extensions import override
 
 from datastores.drivers.azure_postgresql.config import AzurePostgreSQLConfig
 from datastores.drivers.azure_postgresql.errors import translated
-from datastores.drivers.azure_postgresql.probe import network_failure, system_ca_bundle
+from datastores.drivers.azure_postgresql.probe import (
+    endpoint_of,
+    network_failure,
+    system_ca_bundle,
+)
+from datastores.drivers.network import Endpoint
 from datastores.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -67,7 +72,7 @@ class Client:
         self._resolver = Resolver()
         if config.tls == "disable":
             warnings.warn(
-                f"tls: disable sends the password and all data to {self.place} in clear",
+                f"tls: disable sends the password and all data to {config.where} in clear",
                 DatastoreWarning,
                 stacklevel=4,
             )
@@ -77,11 +82,15 @@ class Client:
         return (Client, (self.config,))
 
     @property
-    def place(self) -> str:
-        """Host and database, as far as the config says."""
-        config = self.config
-        host = config.server_name or "(host of the connection string)"
-        return f"{host}/{config.database_name}" if config.database_name else host
+    def endpoint(self) -> Endpoint:
+        """Where the server is; resolves the connection string, if that is what says it."""
+        place = self._place()
+        return endpoint_of(
+            str(place["host"]),
+            int(place["port"]),
+            ca_bundle=self.config.ca_bundle,
+            tls=self.config.tls == "verify",
+        )
 
     @contextmanager
     def connection(self, operation: str, target: str | None = None) -> Iterator[Connection]:
@@ -176,13 +185,7 @@ class Client:
     def _failure(self, text: str) -> DatastoreError:
         place = self._place()
         host, port, user = str(place["host"]), int(place["port"]), place["user"]
-        found = network_failure(
-            host,
-            port,
-            ca_bundle=self.config.ca_bundle,
-            tls=self.config.tls == "verify",
-            timeout_seconds=self.config.connect_timeout_seconds,
-        )
+        found = network_failure(self.endpoint, timeout_seconds=self.config.connect_timeout_seconds)
         if found is not None:
             return found
         said = text.strip().splitlines()[-1].rpartition("FATAL:")[2].strip()

@@ -29,6 +29,7 @@ from datastores.drivers.base import (
     WriteRequest,
     WriteSession,
 )
+from datastores.drivers.network import Endpoint
 from datastores.drivers.sql.reading import check_read
 from datastores.errors import ConfigurationError
 from datastores.values import Atomicity, Capabilities, Snapshot, TableName, WriteMode
@@ -55,7 +56,18 @@ class AzurePostgreSQLDriver(TableDriver):
     @property
     @override
     def place(self) -> str:
-        return self._client.place
+        return self.config.where
+
+    @property
+    @override
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        return (self._client.endpoint,)
+
+    @override
+    def sign_in(self) -> str:
+        with self._client.connection("connect") as connection:
+            [(user,)] = connection.execute("SELECT current_user::text").fetchall()
+        return str(user)
 
     @override
     def close(self) -> None:

@@ -1,0 +1,1 @@
+"""Azure Blob storage, in accounts with a flat namespace."""

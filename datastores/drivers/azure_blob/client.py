@@ -1,0 +1,270 @@
+"""The connection to one container: adlfs for bytes, the SDK's client for what needs conditions."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import threading
+import warnings
+import weakref
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
+from typing import Any, Self, TypeVar
+
+from adlfs import AzureBlobFileSystem
+from azure.core.credentials import AccessToken, AzureNamedKeyCredential
+from azure.storage.blob.aio import BlobServiceClient, ContainerClient, ExponentialRetry
+from fsspec.asyn import AsyncFileSystem, get_loop, sync
+from typing_extensions import override
+
+from datastores.drivers.azure_blob.config import AzureBlobConfig
+from datastores.drivers.azure_blob.errors import translated
+from datastores.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    DatastoreWarning,
+    PermissionDeniedError,
+)
+from datastores.secrets import Resolver, Secret, SecretRef
+
+T = TypeVar("T")
+
+BLOCK_BYTES = 8 << 20
+MAX_CONCURRENCY = 8
+"""Requests in flight for one file; adlfs' own default is an eighth of the limit of open files."""
+
+RETRIES = 3
+"""Of one request, after about one, three and five seconds."""
+BACKOFF_SECONDS = 1
+
+CONNECT_SECONDS = 20
+READ_SECONDS = 60
+_CLOSE_SECONDS = 10
+
+_LOGGERS = ("azure", "adlfs")
+
+
+class Container(AzureBlobFileSystem):  # type: ignore[misc]  # adlfs has no types
+    """adlfs over one container, whose paths are names of blobs and nothing else.
+
+    Its own constructor reads the environment for other credentials and falls back to whoever is
+    signed in on the machine; and its paths lose what follows `?versionid=`.
+    """
+
+    cachable = False
+
+    def __init__(self, service: BlobServiceClient, name: str) -> None:
+        AsyncFileSystem.__init__(self, loop=get_loop(), use_listings_cache=False)
+        self.service_client = service
+        self.container_name = name
+        self.client: ContainerClient = service.get_container_client(name)
+        self.max_concurrency = MAX_CONCURRENCY
+        self.version_aware = False
+        self._timeout_kwargs: dict[str, int] = {}
+
+    @classmethod
+    @override
+    def _strip_protocol(cls, path: Any) -> Any:
+        return path
+
+    @override
+    def split_path(self, path: str, *arguments: Any, **options: Any) -> tuple[str, str, None]:
+        return self.container_name, path, None
+
+
+class Connection:
+    """One container, connected on first use and again after `close`; safe for threads."""
+
+    def __init__(self, config: AzureBlobConfig) -> None:
+        self._config = config
+        self._resolver = Resolver()
+        self._lock = threading.Lock()
+        self._container: Container | None = None
+        self._secret: Secret | None = None
+        self.loop = get_loop()
+
+    def run(
+        self,
+        operation: str,
+        path: str,
+        call: Callable[[Container], Awaitable[T]],
+        *,
+        creating: bool = False,
+    ) -> T:
+        """Run a call in fsspec's event loop and wait for it; its errors are ours."""
+        with translated(operation, path, self._config.container_name, creating=creating):
+            container = self._connected()
+        try:
+            return self._run(operation, path, call, container, creating=creating)
+        except (AuthenticationError, PermissionDeniedError):
+            if not self._renewed(container):
+                raise
+        return self._run(operation, path, call, self._connected(), creating=creating)
+
+    def _run(
+        self,
+        operation: str,
+        path: str,
+        call: Callable[[Container], Awaitable[T]],
+        container: Container,
+        *,
+        creating: bool,
+    ) -> T:
+        with translated(operation, path, self._config.container_name, creating=creating):
+            result: T = sync(self.loop, call, container)
+            return result
+
+    def submit(self, call: Callable[[Container], Awaitable[T]]) -> Future[T]:
+        """Start a call in fsspec's event loop; its errors are the SDK's until `wait`."""
+
+        async def run(container: Container) -> T:
+            return await call(container)
+
+        return asyncio.run_coroutine_threadsafe(run(self._connected()), self.loop)
+
+    def wait(self, operation: str, path: str, submitted: Future[T]) -> T:
+        """Return what a submitted call returned; its errors are ours."""
+        with translated(operation, path, self._config.container_name):
+            return submitted.result()
+
+    @property
+    def url(self) -> str:
+        """The account's address, without a signature."""
+        found: str = self._config.url or self._connected().service_client.url
+        return found.partition("?")[0]
+
+    def close(self) -> None:
+        """Close the connections; the next call opens others."""
+        with self._lock:
+            connected, self._container = self._container is not None, None
+        if connected:
+            self._closing()
+
+    def _renewed(self, refused: Container) -> bool:
+        """Tell whether another connection than a refused one may be tried: one with a new secret."""
+        config = self._config
+        found = config.account_key or config.sas_token or config.connection_string
+        with self._lock:
+            if self._container is not refused:
+                return True
+            if not isinstance(found, SecretRef):
+                return False
+            if self._resolver.resolve(found, refresh=True) == self._secret:
+                return False
+            self._container = None
+            closing = self._closing
+        closing()
+        return True
+
+    def _reveal(self, value: Secret | SecretRef) -> str:
+        self._secret = self._resolver.resolve(value)
+        return self._secret.reveal()
+
+    def _connected(self) -> Container:
+        with self._lock:
+            if self._container is None:
+                self._container = self._connect()
+            return self._container
+
+    def _connect(self) -> Container:
+        for name in _LOGGERS:
+            if not logging.getLogger(name).level:
+                logging.getLogger(name).setLevel(logging.WARNING)
+        service = self._service()
+        # For connections that nobody closes, such as those of an unpickled filesystem.
+        self._closing = weakref.finalize(self, _close, self.loop, service)
+        return Container(service, self._config.container_name)
+
+    def _service(self) -> BlobServiceClient:
+        config, options = self._config, _options(self._config)
+        if config.connection_string is not None:
+            try:
+                return BlobServiceClient.from_connection_string(
+                    self._reveal(config.connection_string), **options
+                )
+            except ValueError as error:
+                # Without `from`: the cause's frames hold the secret.
+                raise ConfigurationError(
+                    f"the connection string is malformed: {type(error).__name__}",
+                    advice="Copy it from the account's access keys",
+                ) from None
+        assert config.url is not None  # noqa: S101  # the config has looked
+        credential: Any
+        if config.account_key is not None:
+            key = self._reveal(config.account_key)
+            credential = AzureNamedKeyCredential(str(config.account_name), key)
+        elif config.sas_token is not None:
+            # As text it is part of the addresses that server-side copies read from.
+            credential = self._reveal(config.sas_token).lstrip("?")
+        elif config.identity is not None:
+            if config.url.startswith("http:"):
+                raise ConfigurationError("a token is sent over https only", target=config.url)
+            credential = _Identity(config.identity)
+        else:
+            raise ConfigurationError(
+                "no credentials for the account",
+                target=config.url,
+                advice="Give account_key, sas_token, connection_string or identity",
+            )
+        return BlobServiceClient(config.url, credential=credential, **options)
+
+
+class _Identity:
+    """A credential's tokens for the SDK's asynchronous client, got in a thread."""
+
+    def __init__(self, credential: Any) -> None:
+        self._credential = credential
+
+    async def get_token(self, *scopes: str, **options: Any) -> AccessToken:
+        if inspect.iscoroutinefunction(self._credential.get_token):
+            found: AccessToken = await self._credential.get_token(*scopes, **options)
+        else:
+            found = await asyncio.to_thread(self._credential.get_token, *scopes, **options)
+        return found
+
+    async def close(self) -> None:
+        """It is the user's, who closes it."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        """It is the user's, who closes it."""
+
+
+def _close(loop: asyncio.AbstractEventLoop, service: BlobServiceClient) -> None:
+    try:
+        sync(loop, service.close, timeout=_CLOSE_SECONDS)
+    except NotImplementedError:
+        # The garbage collector has come by in the loop's own thread, which cannot wait for itself.
+        asyncio.run_coroutine_threadsafe(_closed(service), loop)
+
+
+async def _closed(service: BlobServiceClient) -> None:
+    await service.close()
+
+
+def _options(config: AzureBlobConfig) -> dict[str, Any]:
+    verify: str | bool = config.ca_bundle or True
+    if config.tls == "disable":
+        warnings.warn(
+            "tls: disable accepts any certificate; say ca_bundle where the authority is your own",
+            DatastoreWarning,
+            stacklevel=2,
+        )
+        verify = False
+    return {
+        "connection_verify": verify,
+        "connection_timeout": CONNECT_SECONDS,
+        "read_timeout": READ_SECONDS,
+        "max_single_get_size": BLOCK_BYTES,
+        "max_chunk_get_size": BLOCK_BYTES,
+        # The SDK's default waits for a minute in all before it says that a server is gone.
+        "retry_policy": ExponentialRetry(
+            initial_backoff=BACKOFF_SECONDS,
+            increment_base=2,
+            retry_total=RETRIES,
+            random_jitter_range=1,
+        ),
+    }
