@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -25,6 +25,10 @@ from datastores.transfer.plan import CopyPlan
 from datastores.transfer.progress import PartProgress
 from datastores.transfer.report import CopyReport
 from datastores.transfer.rows import RowJob
+
+# A signal that comes just before Python's wait begins does not end it: workers that hold the
+# interpreter's lock make that moment long. So the wait ends by itself now and then.
+WAKE_SECONDS = 0.25
 
 _log = logging.getLogger("datastores")
 
@@ -116,8 +120,11 @@ def _run_parts(
         futures = [
             pool.submit(run, part, meter) for part, meter in zip(job.parts, meters, strict=True)
         ]
-        for future in as_completed(futures):
-            future.result()
+        pending = set(futures)
+        while pending:
+            done, pending = wait(pending, timeout=WAKE_SECONDS, return_when=FIRST_EXCEPTION)
+            for future in done:
+                future.result()
     finally:
         # After a failure the other parts stop at their next batch. Set twice, since a signal can
         # strike anywhere, and a second one here would leave workers that nobody stops.
