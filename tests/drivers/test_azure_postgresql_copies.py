@@ -249,7 +249,7 @@ def check_round_trip(
 ) -> None:
     """Fail unless a table comes back in its types and values, by the server's own comparison."""
     database.run(f"CREATE TABLE {name} ({example.TABLES[name].columns})")
-    example.load(warehouse, name)
+    example.load(warehouse, lake, name)
     out, back = example.round_trip(warehouse, lake, name, workers=2)
     assert out.rows == back.rows == database.run(f"SELECT count(*) FROM {name}")[0][0]
     assert out.snapshot
