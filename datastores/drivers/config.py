@@ -88,6 +88,11 @@ class DriverConfig:
             if one.default is dataclasses.MISSING and one.default_factory is dataclasses.MISSING
         )
 
+    @property
+    def where(self) -> str:
+        """Where the store is, for people; a driver says it better, and needs its service's package."""
+        return "/".join(str(getattr(self, name)) for name in self.required_fields())
+
     def to_mapping(self) -> dict[str, Any]:
         """Return the entry for a workspace file: what differs from the defaults.
 

@@ -36,9 +36,7 @@ _EXTRAS: Mapping[str, str] = {
 
 def driver_types() -> list[str]:
     """Return every type, sorted, without the other names that some have."""
-    return sorted(
-        {*_DRIVERS, *_ALIASES, *(one.name for one in entry_points(group=ENTRY_POINT_GROUP))}
-    )
+    return sorted({*_DRIVERS, *(one.name for one in entry_points(group=ENTRY_POINT_GROUP))})
 
 
 def config_class(type_name: str) -> type[DriverConfig]:

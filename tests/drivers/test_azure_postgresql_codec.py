@@ -13,13 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datastores.drivers.azure_postgresql.codec import Layout, compiled, decode, encode
+from datastores.drivers.azure_postgresql.codec import Layout, decode, encode
 from datastores.drivers.azure_postgresql.codec.layout import HEADER, TRAILER, Column
 from tests.drivers.postgresql_codec import (
     TWINS,
     Outcome,
     batches,
     columns,
+    compiled,
     decoded,
     encoded,
     messages,

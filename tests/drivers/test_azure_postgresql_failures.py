@@ -193,6 +193,17 @@ def test_a_config_that_cannot_connect_is_refused(fields: dict[str, Any]) -> None
         AzurePostgreSQLConfig.from_mapping(fields)
 
 
+def test_a_store_says_where_it_is_without_a_connection() -> None:
+    password = SecretRef(source="env", name="P")
+    named = AzurePostgreSQLConfig(
+        server_name="x", database_name="d", username="u", password=password
+    )
+    assert named.where == "x/d"
+    assert (
+        AzurePostgreSQLConfig(connection_string=password).where == "(host of the connection string)"
+    )
+
+
 def test_a_literal_password_is_not_pickled(database: Database) -> None:
     with driver_of(database.owner) as driver:
         session = driver.begin(WriteRequest(table=ORDERS, schema=DATA.schema))

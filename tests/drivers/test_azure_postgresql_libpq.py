@@ -6,9 +6,10 @@ import psycopg
 import pyarrow as pa
 import pytest
 
-from datastores.drivers.azure_postgresql.codec import Layout, compiled, decode, libpq
+from datastores.drivers.azure_postgresql.codec import Layout, decode
 from datastores.drivers.azure_postgresql.codec.layout import Column
 from datastores.errors import DriverError
+from tests.drivers.postgresql_codec import compiled
 from tests.services.postgresql import Database
 
 NUMBER: list[Column] = [("n", Layout(kind="int4", arrow=pa.int32()))]
@@ -29,7 +30,7 @@ def copied(
 
 
 def test_libpq_is_the_one_of_psycopg() -> None:
-    assert libpq.functions() is not None
+    assert compiled.libpq.functions() is not None
 
 
 @pytest.mark.parametrize("codec", [decode.Decoder, compiled.Decoder])

@@ -257,6 +257,43 @@ def test_generated_and_identity_columns(database: Database, driver: AzurePostgre
     assert database.run("SELECT * FROM copy") == [(7, 2, 4)]
 
 
+FILTERED: list[tuple[str, Any, bool]] = [
+    ("c", ("=", UUID(int=7)), True),
+    ("d", (">", dt.date(2020, 1, 1)), True),
+    ("e", ("in", ["sad", "o'k"]), True),
+    ("f", ("<", Decimal("1.5")), True),
+    ("g", (">=", dt.datetime(2020, 1, 1, tzinfo=dt.UTC)), True),
+    ("h", ("=", b"\x00"), True),
+    ("i", ("=", "::1"), False),
+    ("j", ("=", "{}"), False),
+    ("k", ("=", [1]), False),
+    ("f", ("=", "1.25"), False),
+]
+
+
+@pytest.mark.parametrize(("column", "condition", "works"), FILTERED, ids=str)
+def test_filters_compare_as_the_server_does_or_are_refused(
+    database: Database,
+    driver: AzurePostgreSQLDriver,
+    column: str,
+    condition: tuple[str, Any],
+    *,
+    works: bool,
+) -> None:
+    database.run(
+        "CREATE TABLE source AS SELECT '00000000-0000-0000-0000-000000000007'::uuid AS c, "
+        "'2020-02-29'::date AS d, 'sad'::mood AS e, 1.25::numeric AS f, "
+        "'2020-01-01 00:00+00'::timestamptz AS g, '\\x00'::bytea AS h, '::1'::inet AS i, "
+        "'{}'::json AS j, '{1}'::int[] AS k"
+    )
+    filters = [(column, *condition)]
+    if works:
+        assert read(driver, SOURCE, filters=filters).num_rows == 1
+        return
+    with pytest.raises(SchemaMismatchError, match=f"'{column}'"):
+        read(driver, SOURCE, filters=filters)
+
+
 QUERIES: list[tuple[str, dict[str, Any], Any]] = [
     ("select 'a%' || :x as v -- 10% ; of", {"x": "%s"}, "a%%s"),
     ("select 5 % 3 as v;", {}, 2),

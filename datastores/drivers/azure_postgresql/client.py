@@ -72,7 +72,7 @@ class Client:
         self._resolver = Resolver()
         if config.tls == "disable":
             warnings.warn(
-                f"tls: disable sends the password and all data to {self.place} in clear",
+                f"tls: disable sends the password and all data to {config.where} in clear",
                 DatastoreWarning,
                 stacklevel=4,
             )
@@ -80,13 +80,6 @@ class Client:
     @override
     def __reduce__(self) -> tuple[Any, ...]:
         return (Client, (self.config,))
-
-    @property
-    def place(self) -> str:
-        """Host and database, as far as the config says."""
-        config = self.config
-        host = config.server_name or "(host of the connection string)"
-        return f"{host}/{config.database_name}" if config.database_name else host
 
     @property
     def endpoint(self) -> Endpoint:

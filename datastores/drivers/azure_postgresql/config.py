@@ -3,6 +3,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from typing_extensions import override
+
 from datastores.drivers.config import DriverConfig, credential
 from datastores.errors import ConfigurationError
 from datastores.secrets import Secret, SecretRef
@@ -54,3 +56,9 @@ class AzurePostgreSQLConfig(DriverConfig):
                 f"{self.type_name}: {', '.join(missing)} must be given",
                 advice="Or give credentials: connection_string",
             )
+
+    @property
+    @override
+    def where(self) -> str:
+        host = self.server_name or "(host of the connection string)"
+        return f"{host}/{self.database_name}" if self.database_name else host

@@ -56,7 +56,7 @@ class AzurePostgreSQLDriver(TableDriver):
     @property
     @override
     def place(self) -> str:
-        return self._client.place
+        return self.config.where
 
     @property
     @override

@@ -19,7 +19,6 @@ from datastores.drivers.base import Receipt, WriteRequest, WriteSession
 from datastores.drivers.sql.statements import Publish, SQLColumn, duplicate_keys
 from datastores.errors import (
     DataError,
-    DatastoreError,
     PreconditionFailedError,
     SchemaMismatchError,
 )
@@ -135,7 +134,9 @@ class PostgreSQLWriteSession(WriteSession):
                     self._check_parts(connection, parts)
                     self._publish(connection, parts)
         except DataError as error:
-            raise self._named(error, list(parts)) from error
+            if named := self._named(error, list(parts)):
+                raise named from error
+            raise
 
     def _is_published(self, connection: Connection) -> bool:
         """Look at the job's entry, and let no one else publish it meanwhile."""
@@ -252,10 +253,10 @@ class PostgreSQLWriteSession(WriteSession):
                 advice="Each key may be there once, and none is NULL; nothing was changed",
             )
 
-    def _named(self, error: DataError, parts: list[str]) -> DatastoreError:
+    def _named(self, error: DataError, parts: list[str]) -> DataError | None:
         """Return the error with the column that PostgreSQL could not convert, if it was that."""
         if not isinstance(error.__cause__, psycopg.Error):
-            return error
+            return None
         for one in self.prepared.columns:
             if not one.mapped.as_text:
                 continue
@@ -274,7 +275,7 @@ class PostgreSQLWriteSession(WriteSession):
                         target=str(self.request.table),
                         advice="Convert it, or leave the row out; nothing was changed",
                     )
-        return error
+        return None
 
     @override
     def discard(self) -> None:

@@ -367,7 +367,7 @@ def _flat(lists: pa.Array) -> pa.Array:
     inside = pc.sum(pc.list_value_length(lists)).as_py() or 0
     if inside == end - first:
         return lists.values.slice(first, end - first)
-    # flatten() knows no extension types, so they go by their storage.
+    # Not by flatten(), which knows no extension types.
     starts = lists.offsets.to_numpy()[:-1].astype(np.int64)
     lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy().astype(np.int64)
     before = np.cumsum(lengths) - lengths
