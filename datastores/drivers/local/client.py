@@ -27,6 +27,7 @@ from datastores.errors import (
 
 _T = TypeVar("_T")
 _APPEND_BYTES = 1 << 20
+_PLACE_ATTEMPTS = 20
 
 
 # pyarrow takes every class named LocalFileSystem for fsspec's own, and reads past the root.
@@ -300,15 +301,27 @@ class _LocalPendingFile(PendingFile):
     def _publish(self) -> None:
         with translated("write", self.path):
             self._sink.close()
-            self._filesystem.make_parent(self.path)
-            target = self._filesystem.locate(self.path)
-            if self.mode == "wb":
-                os.replace(self._staged, target)
-            elif self.mode == "xb":
-                system.rename_if_absent(self._staged, target)
-            else:
-                with self._filesystem.locked():
-                    _append(self._staged, target)
+            for attempt in range(_PLACE_ATTEMPTS):
+                try:
+                    self._place()
+                except FileNotFoundError:
+                    # The folder was exchanged for a new one, and the old one deleted, between
+                    # looking it up and renaming into it.
+                    if attempt == _PLACE_ATTEMPTS - 1 or not os.path.lexists(self._staged):
+                        raise
+                else:
+                    return
+
+    def _place(self) -> None:
+        self._filesystem.make_parent(self.path)
+        target = self._filesystem.locate(self.path)
+        if self.mode == "wb":
+            os.replace(self._staged, target)
+        elif self.mode == "xb":
+            system.rename_if_absent(self._staged, target)
+        else:
+            with self._filesystem.locked():
+                _append(self._staged, target)
 
     @override
     def _drop(self) -> None:
