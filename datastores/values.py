@@ -43,6 +43,10 @@ class WriteMode(StrEnum):
             ) from None
 
 
+FILE_STORE_MODES = tuple(mode for mode in WriteMode if mode is not WriteMode.UPSERT)
+"""The modes of tables in files, which have no keys to find a row by."""
+
+
 class Atomicity(StrEnum):
     """What a reader can see while a write is published, and what a crash can leave."""
 

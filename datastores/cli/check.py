@@ -43,7 +43,9 @@ def check(
         print_table(HEADS, [one.row() for one in found])
     failures = [error for one in found for error in one.failures.values()]
     if not as_json:
-        for error in failures:
+        # Reading and writing may fail for one reason, which is said once.
+        said = {(error.store, str(error)): error for error in failures}
+        for error in said.values():
             report_error(error, as_json=False, color=context.color, label=error.store or "error")
     if failures:
         context.exit(exit_code(failures[0]))

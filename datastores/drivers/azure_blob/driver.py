@@ -15,7 +15,7 @@ from datastores.drivers.base import FileDriver, FolderChange
 from datastores.drivers.filesystem import staging_folder
 from datastores.drivers.network import Endpoint
 from datastores.errors import NotFoundError, PermissionDeniedError
-from datastores.values import Atomicity, Capabilities, WriteMode
+from datastores.values import FILE_STORE_MODES, Atomicity, Capabilities
 
 
 class AzureBlobDriver(FileDriver):
@@ -23,13 +23,7 @@ class AzureBlobDriver(FileDriver):
 
     config_type = AzureBlobConfig
     capabilities: ClassVar[Capabilities] = Capabilities(
-        write_modes={
-            WriteMode.CREATE: Atomicity.FILE_BY_FILE,
-            WriteMode.APPEND: Atomicity.FILE_BY_FILE,
-            WriteMode.REPLACE: Atomicity.FILE_BY_FILE,
-            WriteMode.CREATE_APPEND: Atomicity.FILE_BY_FILE,
-            WriteMode.REPLACE_PARTITIONS: Atomicity.FILE_BY_FILE,
-        },
+        write_modes=dict.fromkeys(FILE_STORE_MODES, Atomicity.FILE_BY_FILE),
         query=True,
         writable_files=True,
         empty_folders=False,

@@ -10,7 +10,7 @@ from datastores.drivers.base import FileDriver, FolderChange
 from datastores.drivers.local import publish
 from datastores.drivers.local.client import LocalStoreFileSystem
 from datastores.drivers.local.config import LocalConfig
-from datastores.values import Atomicity, Capabilities, WriteMode
+from datastores.values import FILE_STORE_MODES, Atomicity, Capabilities
 
 
 class LocalDriver(FileDriver):
@@ -18,13 +18,7 @@ class LocalDriver(FileDriver):
 
     config_type = LocalConfig
     capabilities: ClassVar[Capabilities] = Capabilities(
-        write_modes={
-            WriteMode.CREATE: Atomicity.ATOMIC,
-            WriteMode.APPEND: Atomicity.ATOMIC,
-            WriteMode.REPLACE: Atomicity.ATOMIC,
-            WriteMode.CREATE_APPEND: Atomicity.ATOMIC,
-            WriteMode.REPLACE_PARTITIONS: Atomicity.ATOMIC,
-        },
+        write_modes=dict.fromkeys(FILE_STORE_MODES, Atomicity.ATOMIC),
         query=True,
         writable_files=True,
         processes=True,

@@ -10,7 +10,7 @@ from datastores.drivers.base import FileDriver, FolderChange
 from datastores.drivers.filesystem import check_publishable, staging_folder
 from datastores.drivers.memory.client import MemoryStoreFileSystem
 from datastores.drivers.memory.config import MemoryConfig
-from datastores.values import Atomicity, Capabilities, WriteMode
+from datastores.values import FILE_STORE_MODES, Atomicity, Capabilities
 
 
 class MemoryDriver(FileDriver):
@@ -18,13 +18,7 @@ class MemoryDriver(FileDriver):
 
     config_type = MemoryConfig
     capabilities: ClassVar[Capabilities] = Capabilities(
-        write_modes={
-            WriteMode.CREATE: Atomicity.ATOMIC,
-            WriteMode.APPEND: Atomicity.ATOMIC,
-            WriteMode.REPLACE: Atomicity.ATOMIC,
-            WriteMode.CREATE_APPEND: Atomicity.ATOMIC,
-            WriteMode.REPLACE_PARTITIONS: Atomicity.ATOMIC,
-        },
+        write_modes=dict.fromkeys(FILE_STORE_MODES, Atomicity.ATOMIC),
         query=True,
         writable_files=True,
     )
