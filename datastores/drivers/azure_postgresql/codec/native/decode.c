@@ -44,54 +44,77 @@ static int measure(const uint8_t *data, int64_t length, const int64_t *ends, int
     return 1;
 }
 
-static int decode_numeric(const numeric_shape *shape, const uint8_t *from, int32_t size,
-                          uint8_t *to) {
-    if (size < NUMERIC_HEADER_BYTES) return 0;
-    int count = (int16_t)load16(from), weight = (int16_t)load16(from + 2);
-    int sign = load16(from + 4);
-    if (sign != 0 && sign != NUMERIC_NEGATIVE) return 0;
-    if (count < 0 || size != NUMERIC_HEADER_BYTES + 2 * count) return 0;
-    memset(to, 0, (size_t)shape->width);
-    if (count == 0) return 1;
-    if (weight > shape->top || weight - count + 1 < shape->bottom) return 0;
-    /* Four digits and less fit 64 bits; of longer ones each 32 bits are a limb, lowest first. */
-    int small = weight - shape->bottom < 4, limbs = shape->width / 4;
-    uint64_t total = 0;
-    uint32_t limb[DECIMAL_LIMBS] = {0};
+/* The digits of a number that 64 bits hold, down to the shape's lowest weight. */
+static int sum_short(const numeric_shape *shape, const uint8_t *digits, int count, int weight,
+                     uint64_t *total) {
+    static const uint64_t cuts[] = {1, 10, 100, 1000};
+    uint64_t sum = 0;
+    for (int at = 0; at < count; at++) {
+        uint32_t digit = load16(digits + 2 * at);
+        if (digit >= NUMERIC_BASE) return 0;
+        sum = sum * NUMERIC_BASE + digit;
+    }
+    for (int power = weight - count; power >= shape->bottom; power--) sum *= NUMERIC_BASE;
+    if (shape->padding) {
+        uint64_t cut = cuts[shape->padding];
+        if (sum % cut) return 0;
+        sum /= cut;
+    }
+    *total = sum;
+    return 1;
+}
+
+/* Of a longer number each 32 bits are a limb, lowest first. */
+static int sum_long(const numeric_shape *shape, const uint8_t *digits, int count, int weight,
+                    uint32_t *limb) {
+    static const uint32_t cuts[] = {1, 10, 100, 1000};
     for (int power = weight; power >= shape->bottom; power--) {
         int index = weight - power;
-        uint32_t digit = index < count ? load16(from + NUMERIC_HEADER_BYTES + 2 * index) : 0;
+        uint32_t digit = index < count ? load16(digits + 2 * index) : 0;
         uint32_t base = NUMERIC_BASE;
         if (digit >= NUMERIC_BASE) return 0;
-        if (power == shape->top && shape->first_limit && digit >= (uint32_t)shape->first_limit)
-            return 0;
         if (power == shape->bottom && shape->padding) {
-            static const uint32_t cuts[] = {1, 10, 100, 1000};
             uint32_t cut = cuts[shape->padding];
             if (digit % cut) return 0;
             digit /= cut;
             base /= cut;
         }
-        if (small) {
-            total = total * base + digit;
-            continue;
-        }
         uint64_t carry = digit;
-        for (int at = 0; at < limbs; at++) {
+        for (int at = 0; at < shape->width / 4; at++) {
             uint64_t grown = (uint64_t)limb[at] * base + carry;
             limb[at] = (uint32_t)grown;
             carry = grown >> 32;
         }
     }
-    if (small) {
+    return 1;
+}
+
+static int decode_numeric(const numeric_shape *shape, const uint8_t *from, int32_t size,
+                          uint8_t *to) {
+    if (size < NUMERIC_HEADER_BYTES) return 0;
+    int count = (int16_t)load16(from), weight = (int16_t)load16(from + 2);
+    int sign = load16(from + 4);
+    const uint8_t *digits = from + NUMERIC_HEADER_BYTES;
+    if (sign != 0 && sign != NUMERIC_NEGATIVE) return 0;
+    if (count < 0 || size != NUMERIC_HEADER_BYTES + 2 * count) return 0;
+    memset(to, 0, (size_t)shape->width);
+    if (count == 0) return 1;
+    if (weight > shape->top || weight - count + 1 < shape->bottom) return 0;
+    if (weight == shape->top && shape->first_limit && load16(digits) >= shape->first_limit)
+        return 0;
+    if (weight - shape->bottom < 4) {
+        uint64_t total;
+        if (!sum_short(shape, digits, count, weight, &total)) return 0;
         int64_t value = sign ? -(int64_t)total : (int64_t)total;
         memcpy(to, &value, 8);
         if (value < 0) memset(to + 8, 0xFF, (size_t)shape->width - 8);
         return 1;
     }
+    uint32_t limb[DECIMAL_LIMBS] = {0};
+    if (!sum_long(shape, digits, count, weight, limb)) return 0;
     if (sign) {
         uint64_t carry = 1;
-        for (int at = 0; at < limbs; at++) {
+        for (int at = 0; at < shape->width / 4; at++) {
             uint64_t grown = (uint64_t)(uint32_t)~limb[at] + carry;
             limb[at] = (uint32_t)grown;
             carry = grown >> 32;

@@ -5,6 +5,7 @@
 #ifndef _WIN32
 #include <errno.h>
 #include <poll.h>
+#include <sys/socket.h>
 
 /* https://www.postgresql.org/docs/current/libpq-copy.html */
 typedef struct {
@@ -17,8 +18,11 @@ typedef struct {
 
 enum state { FULL, TRAILER, END, BROKEN, WAITING };
 
-/* How often a wait looks whether a signal has come. */
-#define WAIT_MILLISECONDS 200
+/* The server sends 8 KiB at a time. To wake for each of them costs more than to decode them, so the
+   socket counts as readable only when it holds this much, or when the wait has lasted so long: the
+   end of a COPY is always less. A wait that ends also looks whether a signal has come. */
+#define WAKE_BYTES (256 * 1024)
+#define WAIT_MILLISECONDS 10
 
 typedef struct {
     uint8_t *data;
@@ -30,20 +34,27 @@ typedef struct {
 } window;
 
 static enum state read_rows(const libpq *pq, window *into) {
+    int taken = 0; /* whether all that had arrived is in libpq's buffer */
     while (into->row < into->rows) {
         char *row = NULL;
         int size = pq->get_copy_data(pq->connection, &row, 1);
         if (size == -1) return END;
         if (size < 0) return BROKEN;
+        if (size == 0 && !taken) {
+            /* Without waiting first: TLS, too, may hold what was read off the socket before. */
+            if (!pq->consume_input(pq->connection)) return BROKEN;
+            taken = 1;
+            continue;
+        }
         if (size == 0) {
             struct pollfd one = {.fd = pq->socket(pq->connection), .events = POLLIN};
             int ready = poll(&one, 1, WAIT_MILLISECONDS);
             if (ready < 0 && errno != EINTR) return BROKEN;
-            /* Also when nothing came: TLS may hold what was read off the socket before. */
-            if (!pq->consume_input(pq->connection)) return BROKEN;
             if (ready <= 0) return WAITING;
+            taken = 0;
             continue;
         }
+        taken = 0;
         if (size == 2 && !memcmp(row, "\xff\xff", 2)) {
             pq->freemem(row);
             return TRAILER;
@@ -59,6 +70,15 @@ static enum state read_rows(const libpq *pq, window *into) {
         into->ends[into->row++] = into->used;
     }
     return FULL;
+}
+
+/* A socket that is left so would keep libpq waiting for small answers forever. */
+static void wake_at(const libpq *pq, int bytes) {
+#ifdef SO_RCVLOWAT
+    setsockopt(pq->socket(pq->connection), SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof bytes);
+#else
+    (void)pq, (void)bytes;
+#endif
 }
 
 /* fetch((get, consume, socket, freemem), connection, data, used, ends, row)
@@ -87,12 +107,14 @@ PyObject *codec_fetch(PyObject *module, PyObject *args) {
         PyErr_SetString(PyExc_ValueError, "outside the buffer");
         goto release;
     }
+    wake_at(&pq, WAKE_BYTES);
     do {
         Py_BEGIN_ALLOW_THREADS;
         state = read_rows(&pq, &into);
         Py_END_ALLOW_THREADS;
-        if (state == WAITING && PyErr_CheckSignals() < 0) goto release;
-    } while (state == WAITING);
+    } while (state == WAITING && PyErr_CheckSignals() == 0);
+    wake_at(&pq, 1);
+    if (state == WAITING) goto release; /* a signal's handler has raised */
     if (into.left) {
         left = PyBytes_FromStringAndSize(into.left, into.left_bytes);
         pq.freemem(into.left);
