@@ -7,11 +7,9 @@ import binascii
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
-from typing import IO, Any, ClassVar
+from typing import IO, ClassVar
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from typing_extensions import override
 
@@ -19,13 +17,8 @@ from datastores.errors import ConfigurationError, DataError, SchemaMismatchError
 from datastores.filters import Filters
 from datastores.formats.base import FilePart, Format, FormatWriter, check_same, choose, slices
 from datastores.formats.parquet_pruning import passing_row_groups
-from datastores.formats.text_values import (
-    CONVERSION_ERRORS,
-    encode_dictionary,
-    first_failure,
-    is_text,
-    shown,
-)
+from datastores.formats.parquet_write import ParquetFileWriter, stored_type
+from datastores.formats.text_values import encode_dictionary
 
 _COMPRESSIONS = ("zstd", "snappy", "gzip", "brotli", "lz4", "none")
 _ARROW_SCHEMA = b"ARROW:schema"
@@ -34,8 +27,6 @@ _MAX_FOOTER_TEXT_BYTES = 64 << 20
 _MAX_FOOTER_LIST_LENGTH = 1_000_000
 # Column chunks are read through a buffer of this size, instead of whole.
 _READ_BUFFER_BYTES = 1 << 20
-# A row group ends at this much Arrow data, however few rows that is.
-_ROW_GROUP_BYTES = 64 << 20
 _READ_ERRORS = (pa.ArrowException, OSError, ValueError, OverflowError)
 
 
@@ -47,7 +38,7 @@ class ParquetFormat(Format):
     suffixes: ClassVar[tuple[str, ...]] = (".parquet", ".parq", ".pq")
 
     compression: str = "zstd"
-    row_group_rows: int = 262_144
+    row_group_rows: int = 131_072
     """Upper bound of rows in a row group; one ends at 64 MiB of Arrow data too."""
 
     def __post_init__(self) -> None:
@@ -129,60 +120,9 @@ class ParquetFormat(Format):
 
     @override
     def writer(self, file: IO[bytes], schema: pa.Schema) -> FormatWriter:
-        return _ParquetWriter(file, schema, self)
-
-
-class _ParquetWriter(FormatWriter):
-    """Gathers batches to whole row groups, since readers are fast only on large ones."""
-
-    def __init__(self, file: IO[bytes], schema: pa.Schema, options: ParquetFormat) -> None:
-        self._schema = schema
-        self._group_rows = options.row_group_rows
-        self._batches: list[pa.RecordBatch] = []
-        self._rows = 0
-        self._bytes = 0
-        self._writer = pq.ParquetWriter(
-            file, schema, compression=options.compression, write_page_checksum=True
+        return ParquetFileWriter(
+            file, schema, compression=self.compression, row_group_rows=self.row_group_rows
         )
-
-    @property
-    @override
-    def buffered_bytes(self) -> int:
-        return self._bytes
-
-    @override
-    def write(self, batch: pa.RecordBatch) -> None:
-        start = 0
-        while start < batch.num_rows:
-            piece = batch.slice(start, self._group_rows - self._rows)
-            start += piece.num_rows
-            self._batches.append(piece)
-            self._rows += piece.num_rows
-            self._bytes += piece.nbytes
-            if self._rows >= self._group_rows or self._bytes >= _ROW_GROUP_BYTES:
-                self.flush()
-
-    @override
-    def flush(self) -> None:
-        if not self._batches:
-            return
-        table = pa.Table.from_batches(self._batches, self._schema)
-        self._batches, self._rows, self._bytes = [], 0, 0
-        try:
-            self._writer.write_table(table, row_group_size=self._group_rows)
-        except pa.ArrowInvalid as error:
-            raise _unfit(table, error) from error
-
-    @override
-    def close(self) -> None:
-        self.flush()
-        self._writer.close()
-
-    @override
-    def abandon(self) -> None:
-        # Otherwise its finaliser writes a footer, into a file that is closed by then.
-        self._writer.is_open = False
-        self._batches = []
 
 
 def _opened(file: IO[bytes]) -> pq.ParquetFile:
@@ -216,7 +156,7 @@ def _exact_schema(opened: pq.ParquetFile) -> pa.Schema:
     fields = []
     for position, field in enumerate(found):
         original = written.field(position) if written is not None else field
-        restored = original.name == field.name and _stored(original.type) == field.type
+        restored = original.name == field.name and stored_type(original.type) == field.type
         kept = field.with_type(original.type) if restored else field
         notes = {
             k: v for k, v in (field.metadata or {}).items() if not k.startswith(b"PARQUET:")
@@ -236,54 +176,12 @@ def _written_schema(opened: pq.ParquetFile) -> pa.Schema | None:
     return schema if len(schema) == len(opened.schema_arrow) else None
 
 
-def _stored(type_: pa.DataType) -> pa.DataType:
-    """Return the type in which Parquet gives back one that it has no room for."""
-    if pa.types.is_timestamp(type_) and type_.unit == "s":
-        return pa.timestamp("ms", type_.tz)
-    if pa.types.is_time32(type_):
-        return pa.time32("ms")
-    if pa.types.is_date64(type_):
-        return pa.date32()
-    if pa.types.is_dictionary(type_) and not is_text(type_.value_type):
-        return _stored(type_.value_type)
-    if pa.types.is_struct(type_):
-        return pa.struct([field.with_type(_stored(field.type)) for field in type_])
-    if pa.types.is_map(type_):
-        item = type_.item_field.with_type(_stored(type_.item_type))
-        return pa.map_(type_.key_field.with_type(_stored(type_.key_type)), item)
-    if pa.types.is_fixed_size_list(type_):
-        return pa.list_(type_.value_field.with_type(_stored(type_.value_type)), type_.list_size)
-    if pa.types.is_list(type_):
-        return pa.list_(type_.value_field.with_type(_stored(type_.value_type)))
-    if pa.types.is_large_list(type_):
-        return pa.large_list(type_.value_field.with_type(_stored(type_.value_type)))
-    return type_
-
-
 def _restore(array: pa.Array, type_: pa.DataType) -> pa.Array:
     if array.type == type_:
         return array
     if pa.types.is_dictionary(type_) and not pa.types.is_dictionary(array.type):
         return encode_dictionary(_restore(array, type_.value_type), type_)
     return array.cast(type_)
-
-
-def _unfit(table: pa.Table, error: Exception) -> DataError:
-    """Return the error that names the column, and the value, which Parquet could not take."""
-    for field in table.schema:
-        column = table[field.name].combine_chunks()
-        convert = partial(pc.cast, target_type=_stored(field.type))
-        try:
-            convert(column)
-        except CONVERSION_ERRORS:
-            at = first_failure(column, convert)
-            value: Any = column[at].cast(pa.int64()) if not field.type.num_fields else column[at]
-            return DataError(
-                f"column {field.name!r}: the {field.type} value {shown(value.as_py())} "
-                "has no form in Parquet",
-                advice="Write Arrow files, which hold it",
-            )
-    return DataError(f"a value has no form in Parquet: {_first_line(error)}")
 
 
 def _no_form(field: pa.Field) -> SchemaMismatchError:
