@@ -19,8 +19,8 @@ from datastores.formats.text_values import CONVERSION_ERRORS, first_failure, is_
 _ROW_GROUP_BYTES = 64 << 20
 # Of the first row group; enough to tell a column of few values from one of many.
 _SAMPLE_ROWS = 65_536
-# A dictionary pays while its entries and the indices into it are smaller than the values.
-_MOST_DISTINCT = 0.5
+# Beyond this share of distinct values, plain ones compress better than a dictionary of them.
+_MOST_DISTINCT = 0.2
 
 
 class ParquetFileWriter(FormatWriter):

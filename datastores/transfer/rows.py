@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import contextlib
+from collections.abc import Generator, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -26,6 +27,7 @@ from datastores.transfer.meter import Meter
 from datastores.transfer.options import DEFAULT_WORKERS, CopyOptions
 from datastores.transfer.parts import Job, Part
 from datastores.transfer.plan import CopyColumn, CopyPlan
+from datastores.transfer.read_ahead import read_ahead
 from datastores.transfer.verify import Expectation
 from datastores.types.convert import Conversion
 from datastores.types.fields import source_of
@@ -69,16 +71,15 @@ class RowJob(Job):
     @override
     def run(self, part: Part, meter: Meter) -> Receipt:
         assert self._session is not None  # noqa: S101  # begin comes first
-        schema = self._read_plan.schema
+        with contextlib.closing(read_ahead(self._read(part))) as batches:
+            read = pa.RecordBatchReader.from_batches(self._read_plan.schema, batches)
+            with self._at_target("copy"):
+                return self._session.write(part.name, meter.batches(self._conversion.apply(read)))
 
-        def batches() -> Iterator[pa.RecordBatch]:
-            for split in part.items:
-                with self._at_source():
-                    yield from self._source.driver.read(split)
-
-        read = pa.RecordBatchReader.from_batches(schema, batches())
-        with self._at_target("copy"):
-            return self._session.write(part.name, meter.batches(self._conversion.apply(read)))
+    def _read(self, part: Part) -> Generator[pa.RecordBatch, None, None]:
+        for split in part.items:
+            with self._at_source():
+                yield from self._source.driver.read(split)
 
     @override
     def publish(self, receipts: Sequence[Receipt]) -> None:

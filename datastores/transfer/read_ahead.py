@@ -1,0 +1,32 @@
+"""Batches read in a thread of their own, so that source and target work at the same time."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Generator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pyarrow as pa
+
+BATCHES_AHEAD = 2
+"""How many batches are held that the target has not asked for yet."""
+
+
+def read_ahead(
+    batches: Generator[pa.RecordBatch, None, None],
+) -> Generator[pa.RecordBatch, None, None]:
+    """Yield the batches, the next ones being read meanwhile; closing it ends the reading too.
+
+    What reading raises is raised in its turn, where the batch would have come.
+    """
+    pool = ThreadPoolExecutor(1, thread_name_prefix="datastores-read")
+    try:
+        coming: deque[Future[pa.RecordBatch | None]] = deque(
+            pool.submit(next, batches, None) for _ in range(BATCHES_AHEAD)
+        )
+        while (batch := coming.popleft().result()) is not None:
+            coming.append(pool.submit(next, batches, None))
+            yield batch
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+        batches.close()
