@@ -27,6 +27,8 @@ class SourceType:
     key: bool = False
     """Part of the primary key."""
     collation: str | None = None
+    labels: tuple[str, ...] = ()
+    """Of an enum: its values, in their order."""
 
 
 def with_source(field: pa.Field, source: SourceType) -> pa.Field:
@@ -42,8 +44,10 @@ def source_of(field: pa.Field) -> SourceType | None:
     if note is None:
         return None
     try:
-        return SourceType(**json.loads(note))
-    except (ValueError, TypeError):
+        known = json.loads(note)
+        labels = tuple(map(str, known.pop("labels", ())))
+        return SourceType(**known, labels=labels)
+    except (ValueError, TypeError, AttributeError):
         return None
 
 
