@@ -180,7 +180,8 @@ def _array(chance: random.Random, type_: pa.DataType, rows: int) -> pa.Array:
     if pa.types.is_struct(type_):
         children = [_array(chance, field.type, rows) for field in type_]
         if type_.get_field_index("offset") >= 0:
-            children = [one.fill_null(0) for one in children]
+            offsets = [chance.randint(-57_599, 57_599) for _ in nulls]
+            children = [children[0].fill_null(0), pa.array(offsets, pa.int32())]
         return pa.StructArray.from_arrays(children, fields=list(type_), mask=pa.array(nulls))
     if pa.types.is_string(type_) or pa.types.is_binary(type_):
         texts = ["", "a", "{}", "déjà vu", "x" * 100]

@@ -185,17 +185,11 @@ def _advice(field: pa.Field, source: SourceType | None) -> str:
     while pa.types.is_list(type_) or pa.types.is_large_list(type_):
         type_ = type_.value_type
     if pa.types.is_struct(type_):
-        called = (source.type if source else name).rstrip("[]")
-        try:
-            fields = ", ".join(
-                f"{DIALECT.identifier(one.name)} {to_postgresql(one.type, one.name).type}"
-                for one in type_
-            )
-        except (SchemaMismatchError, ConfigurationError):
-            fields = "..."
-        called = called if source else DIALECT.identifier(called)
+        if source is not None:
+            return f"CREATE TYPE {source.type.rstrip('[]')} AS ({_fields(type_)}), and write again"
         return (
-            f"CREATE TYPE {called} AS ({fields}), create the table with a column of it, and append"
+            f"CREATE TYPE {DIALECT.identifier(name)} AS ({_fields(type_)}), "
+            "create the table with a column of that type, and append"
         )
     if pa.types.is_map(type_):
         return "Write it as JSON text, or as a list of keys and a list of values"
@@ -206,3 +200,13 @@ def _advice(field: pa.Field, source: SourceType | None) -> str:
     else:
         return "Convert it with types={...}, or leave it out with columns=[...]"
     return f"Write what it stores: types={{{name!r}: '{describe_type(plain)}'}}"
+
+
+def _fields(type_: pa.StructType) -> str:
+    try:
+        return ", ".join(
+            f"{DIALECT.identifier(one.name)} {to_postgresql(one.type, one.name).type}"
+            for one in type_
+        )
+    except (SchemaMismatchError, ConfigurationError):
+        return "..."
