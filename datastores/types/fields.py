@@ -45,10 +45,12 @@ def source_of(field: pa.Field) -> SourceType | None:
         return None
     try:
         known = json.loads(note)
-        labels = tuple(map(str, known.pop("labels", ())))
-        return SourceType(**known, labels=labels)
+        labels = known.pop("labels", [])
+        found = SourceType(**known, labels=tuple(labels))
     except (ValueError, TypeError, AttributeError):
         return None
+    are_texts = isinstance(labels, list) and all(isinstance(one, str) for one in labels)
+    return found if are_texts else None
 
 
 def without_metadata(schema: pa.Schema) -> pa.Schema:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
@@ -14,6 +15,8 @@ from datastores.drivers.azure_postgresql.driver import AzurePostgreSQLDriver
 from datastores.errors import DataError, SchemaMismatchError
 from datastores.testing.arrow import assert_same_table
 from datastores.testing.table_case import read, write
+from datastores.types.cast import cast_column
+from datastores.types.text import parse_type
 from datastores.values import TableName
 from tests.drivers.test_azure_postgresql import config_of, staged
 from tests.services.postgresql import Database
@@ -83,15 +86,15 @@ REFUSED: list[tuple[pa.Array, str]] = [
     (pa.array([[{"a": 1}]]), 'CREATE TYPE "v" AS ("a" bigint)'),
     (pa.array([{"a": {"b": 1}}]), 'CREATE TYPE "v" AS (...)'),
     (pa.array([[("k", 1)]], pa.map_(pa.string(), pa.int64())), "JSON text"),
-    (pa.array([[1], None], pa.list_view(pa.int32())), "types={"),
-    (pa.array([[1], None], pa.large_list_view(pa.int32())), "types={"),
+    (pa.array([[1], None], pa.list_view(pa.int32())), "columns=["),
+    (pa.array([[1], None], pa.large_list_view(pa.int32())), "columns=["),
     (pa.array([1, 1], pa.run_end_encoded(pa.int32(), pa.int64())), "types={'v': 'int64'}"),
     (extension(pa.bool8(), [1]), "types={'v': 'int8'}"),
     (extension(pa.opaque(pa.binary(), "box", "them"), [b"x"]), "types={'v': 'binary'}"),
-    (extension(pa.fixed_shape_tensor(pa.int32(), [2]), [[1, 2]]), "types={'v': 'list(2)"),
+    (extension(pa.fixed_shape_tensor(pa.int32(), [2]), [[1, 2]]), "types={'v': 'list(2)<\"item\": int32>'}"),
     (extension(Celsius(), [1.5]), "types={'v': 'double'}"),
-    (pa.array([[]], pa.list_(pa.int32(), 0)), "types={"),
-    (pa.array([None], pa.decimal256(76, -1)), "types={"),
+    (pa.array([[]], pa.list_(pa.int32(), 0)), "columns=["),
+    (pa.array([None], pa.decimal256(76, -1)), "columns=["),
 ]  # fmt: skip
 
 # Values of a type that PostgreSQL has, of which one is finer than its own.
@@ -146,6 +149,17 @@ def test_other_types_are_refused_by_column_with_advice(
         assert word in (caught.value.advice or ""), values.type
     assert database.run("SELECT to_regclass('public.t')") == [(None,)]
     assert not staged(database)
+
+
+def test_what_the_advice_says_works(database: Database, driver: AzurePostgreSQLDriver) -> None:
+    for at, (values, word) in enumerate(REFUSED):
+        if found := re.search("^types={'v': '(.*)'}$", word):
+            wanted = parse_type(found[1])
+            data = pa.table({"v": cast_column(values, wanted, name="v", first_row=1)})
+            write(driver, TableName(f"t{at}", "public"), data)
+            assert_same_table(read(driver, TableName(f"t{at}", "public")), data)
+    [(count,)] = database.run("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'")
+    assert count == 5
 
 
 def test_finer_values_than_microseconds_are_refused(

@@ -198,7 +198,7 @@ def _advice(field: pa.Field, source: SourceType | None) -> str:
     elif pa.types.is_run_end_encoded(type_):
         plain = type_.value_type
     else:
-        return "Convert it with types={...}, or leave it out with columns=[...]"
+        return "Make a plain type of it before, or leave it out with columns=[...]"
     return f"Write what it stores: types={{{name!r}: '{describe_type(plain)}'}}"
 
 
