@@ -203,6 +203,10 @@ def test_every_mode_writes_composites(database: Database, driver: AzurePostgreSQ
     assert_same_table(read(driver, COPY), data.slice(1))
     write(driver, COPY, data, WriteMode.REPLACE_PARTITIONS, partition_by=("id", "one"))
     assert_same_table(read(driver, COPY), data)
+    # A composite whose fields are all NULL is not NULL.
+    for words, ids in (("is null", [2]), ("is not null", [1, 3])):
+        found = read(driver, COPY, filters=[("one", words)])
+        assert sorted(found["id"].to_pylist()) == ids
     database.run("CREATE TABLE keyed (one pair PRIMARY KEY, id integer)")
     rows = data.select(["one", "id"]).filter(data["one"].is_valid())
     for _ in range(2):
@@ -288,7 +292,7 @@ def test_a_table_goes_to_files_and_comes_back(database: Database, tmp_path: Path
         "at = '12:00-01', paid = '$-1.25', ats = '{00:00:00.000001+15:59:59}' WHERE id = 1"
     )
     with warehouse_of(database) as warehouse, Datastore(type="local", path=str(tmp_path)) as lake:
-        for name in ("file.parquet", "file.arrow", "file.jsonl"):
+        for name in ("file.parquet", "file.arrow", "file.jsonl", "file.csv"):
             copy(warehouse / "public/source", lake / name)
             copy(lake / name, warehouse / "public/copy")
             differ = "SELECT * FROM {} EXCEPT ALL SELECT * FROM {}"

@@ -90,6 +90,8 @@ def to_postgresql(type_: pa.DataType, column: str) -> Stored:
     if (
         pa.types.is_list(type_)
         or pa.types.is_large_list(type_)
+        or pa.types.is_list_view(type_)
+        or pa.types.is_large_list_view(type_)
         or (pa.types.is_fixed_size_list(type_) and type_.list_size > 0)
     ):
         return _array(to_postgresql(type_.value_type, column))
