@@ -27,6 +27,8 @@ class SourceType:
     key: bool = False
     """Part of the primary key."""
     collation: str | None = None
+    labels: tuple[str, ...] = ()
+    """Of an enum: its values, in their order."""
 
 
 def with_source(field: pa.Field, source: SourceType) -> pa.Field:
@@ -42,9 +44,13 @@ def source_of(field: pa.Field) -> SourceType | None:
     if note is None:
         return None
     try:
-        return SourceType(**json.loads(note))
-    except (ValueError, TypeError):
+        known = json.loads(note)
+        labels = known.pop("labels", [])
+        found = SourceType(**known, labels=tuple(labels))
+    except (ValueError, TypeError, AttributeError):
         return None
+    are_texts = isinstance(labels, list) and all(isinstance(one, str) for one in labels)
+    return found if are_texts else None
 
 
 def without_metadata(schema: pa.Schema) -> pa.Schema:

@@ -37,6 +37,12 @@ _SIMPLE: Mapping[str, Callable[[], pa.DataType]] = {
     "uuid": pa.uuid,
     "json": pa.json_,
 }
+_LISTS: tuple[tuple[str, Callable[[Any], bool], Callable[[Any], pa.DataType]], ...] = (
+    ("list", pa.types.is_list, pa.list_),
+    ("large_list", pa.types.is_large_list, pa.large_list),
+    ("list_view", pa.types.is_list_view, pa.list_view),
+    ("large_list_view", pa.types.is_large_list_view, pa.large_list_view),
+)
 _SHORT = {
     "boolean": "bool",
     "int": "int64",
@@ -94,10 +100,9 @@ def format_type(type_: pa.DataType) -> str:  # noqa: C901, PLR0912  # one branch
         return f"map<{_format_field(type_.key_field)}, {_format_field(type_.item_field)}>"
     if pa.types.is_fixed_size_list(type_):
         return f"list({type_.list_size})<{_format_field(type_.value_field)}>"
-    if pa.types.is_list(type_):
-        return f"list<{_format_field(type_.value_field)}>"
-    if pa.types.is_large_list(type_):
-        return f"large_list<{_format_field(type_.value_field)}>"
+    for word, is_kind, _ in _LISTS:
+        if is_kind(type_):
+            return f"{word}<{_format_field(type_.value_field)}>"
     word = str(type_).partition("[")[0]  # Arrow prints date32[day]
     if word in _SIMPLE:
         return word
@@ -148,7 +153,7 @@ class _Parser:
             width = self._number()
             self.expect(")")
             return pa.binary(width)
-        if word in {"list", "large_list"}:
+        if word in {name for name, _, _ in _LISTS}:
             return self._list(word)
         if word == "json" and self._take("<"):
             return self._json()
@@ -250,7 +255,8 @@ class _Parser:
         self.expect(">")
         if size is not None:
             return pa.list_(field, size)
-        return pa.list_(field) if word == "list" else pa.large_list(field)
+        [make] = [make for name, _, make in _LISTS if name == word]
+        return make(field)
 
     def _fields(self) -> list[pa.Field]:
         fields: list[pa.Field] = []

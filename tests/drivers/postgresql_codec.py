@@ -11,7 +11,7 @@ import pytest
 from hypothesis import strategies as st
 
 from datastores.drivers.azure_postgresql.codec import Layout, decode, encode
-from datastores.drivers.azure_postgresql.codec.layout import HEADER, TRAILER, Column
+from datastores.drivers.azure_postgresql.codec.layout import HEADER, TIMETZ, TRAILER, Column
 from datastores.drivers.azure_postgresql.types import LEAVES, OIDS
 from datastores.errors import DatastoreError
 
@@ -75,6 +75,7 @@ def _decimal(precision: int, scale: int) -> Layout:
     return Layout(kind="numeric", arrow=make(precision, scale))
 
 
+MONEY_DIGITS = 19
 decimals = st.integers(1, 76).flatmap(
     lambda precision: st.integers(0, precision).map(lambda scale: _decimal(precision, scale))
 )
@@ -82,13 +83,19 @@ leaves = st.sampled_from(
     [
         *(Layout(kind=kind, arrow=arrow) for kind, arrow in LEAVES.values()),
         Layout(kind="text", arrow=pa.dictionary(pa.int32(), pa.string())),
+        Layout(kind="text", arrow=pa.dictionary(pa.int32(), pa.string()), labels=("", "b", "é")),
+        Layout(kind="money", arrow=pa.decimal128(MONEY_DIGITS, 0)),
+        Layout(kind="money", arrow=pa.decimal128(MONEY_DIGITS, 2)),
     ]
 )
 
 
+_PARTS = ["bool", "int4", "text", "uuid", "timestamptz", "jsonb", "timetz"]
+
+
 @st.composite
 def arrays(draw: st.DrawFn) -> Layout:
-    name = draw(st.sampled_from(["bool", "int4", "text", "uuid", "timestamptz", "jsonb"]))
+    name = draw(st.sampled_from(_PARTS))
     kind, arrow = LEAVES[name]
     dimensions = draw(st.integers(1, 2))
     nested = arrow
@@ -103,7 +110,35 @@ def arrays(draw: st.DrawFn) -> Layout:
     )
 
 
-layouts = st.one_of(leaves, decimals, arrays())
+parts = st.sampled_from(_PARTS).map(
+    lambda name: Layout(kind=LEAVES[name][0], arrow=LEAVES[name][1])
+)
+
+
+@st.composite
+def records(draw: st.DrawFn, of: st.SearchStrategy[Layout]) -> Layout:
+    fields = draw(st.lists(of, min_size=1, max_size=3))
+    return Layout(
+        kind="record",
+        arrow=pa.struct([(f"f{at}", one.arrow) for at, one in enumerate(fields)]),
+        fields=tuple((draw(st.integers(0, 2**32 - 1)), one) for one in fields),
+    )
+
+
+@st.composite
+def arrays_of_records(draw: st.DrawFn) -> Layout:
+    element = draw(records(parts))
+    return Layout(
+        kind="array",
+        arrow=pa.list_(element.arrow),
+        element=element,
+        element_oid=2**32 - 1,
+        dimensions=1,
+    )
+
+
+nested = arrays() | records(parts | decimals | arrays() | records(parts)) | arrays_of_records()
+layouts = st.one_of(leaves, decimals, nested)
 
 
 @st.composite
@@ -139,6 +174,8 @@ def values(draw: st.DrawFn, type_: pa.DataType, rows: int, *, fits: bool) -> pa.
     mask = draw(st.lists(st.booleans(), min_size=rows, max_size=rows) | st.just([False] * rows))
     if pa.types.is_list(type_):
         return _lists(draw, type_, mask, fits=fits)
+    if pa.types.is_struct(type_):
+        return _structs(draw, type_, mask, fits=fits)
     of_objects: st.SearchStrategy[Any] | None = None
     if pa.types.is_string(type_):
         of_objects = _TEXTS
@@ -154,11 +191,24 @@ def values(draw: st.DrawFn, type_: pa.DataType, rows: int, *, fits: bool) -> pa.
     return pa.Array.from_buffers(type_, rows, [bits, pa.py_buffer(data)])
 
 
+def _structs(draw: st.DrawFn, type_: pa.DataType, mask: list[bool], *, fits: bool) -> pa.Array:
+    hidden = pa.array(mask) if any(mask) else None
+    children = [draw(values(field.type, len(mask), fits=fits)) for field in type_]
+    if type_ == TIMETZ and (fits or draw(st.booleans())):
+        # Neither of the two is NULL, and the zone is less than 16 hours away.
+        numbers = _integers(draw, 32, len(mask))
+        offsets = [one % 115_199 - 57_599 for one in numbers]
+        children = [children[0].fill_null(0), pa.array(offsets, pa.int32())]
+    return pa.StructArray.from_arrays(children, fields=list(type_), mask=hidden)
+
+
 def _stored(draw: st.DrawFn, type_: pa.DataType, rows: int, *, fits: bool) -> bytes:
     """Return the bytes of values of one width, whatever lies under a NULL."""
     width = type_.bit_width // 8
     if pa.types.is_decimal(type_):
         limit = 10**type_.precision - 1
+        if type_.precision == MONEY_DIGITS and fits:
+            limit = 2**63 - 1
         numbers = draw(
             st.lists(
                 st.integers(-limit, limit)
@@ -230,6 +280,11 @@ def wire_value(draw: st.DrawFn, layout: Layout) -> bytes:
     """Return a value as a server might send it: mostly of the right form, seldom of the right range."""
     if draw(st.integers(0, 30)) == 0:
         return draw(st.binary(max_size=40))
+    if layout.kind == "record":
+        return _wire_record(draw, layout)
+    if layout.kind == "timetz":
+        time = draw(st.integers(0, 86_400_000_000) | st.integers(-(2**63), 2**63 - 1))
+        return struct.pack(">qi", time, draw(st.integers(-57_600, 57_600) | st.just(-(2**31))))
     if layout.kind == "numeric":
         count = draw(st.integers(0, 12))
         digits = draw(st.lists(st.integers(0, 9999), min_size=count, max_size=count))
@@ -245,17 +300,27 @@ def wire_value(draw: st.DrawFn, layout: Layout) -> bytes:
         return draw(st.binary(max_size=30))
     if layout.kind == "bool":
         return draw(st.binary(min_size=1, max_size=1))
-    width = 16 if layout.kind == "uuid" else layout.arrow.bit_width // 8
+    widths = {"uuid": 16, "money": 8}
+    width = widths.get(layout.kind) or layout.arrow.bit_width // 8
     small = draw(st.integers(0, 10**10)).to_bytes(8, "big")
     edge = draw(st.sampled_from([b"\x7f" + b"\xff" * 15, b"\x80" + bytes(15), bytes(16)]))
     drawn = draw(st.binary(min_size=width, max_size=width))
     return draw(st.sampled_from([drawn, edge[:width], small[-width:].rjust(width, b"\0")]))
 
 
+def _wire_record(draw: st.DrawFn, layout: Layout) -> bytes:
+    row = struct.pack(">i", len(layout.fields) + (draw(st.integers(0, 20)) == 0))
+    for oid, field in layout.fields:
+        value = None if draw(st.integers(0, 4)) == 0 else draw(wire_value(field))
+        row += struct.pack(">I", oid ^ (draw(st.integers(0, 30)) == 0))
+        row += struct.pack(">i", -1) if value is None else struct.pack(">i", len(value)) + value
+    return row
+
+
 @st.composite
 def messages(draw: st.DrawFn) -> tuple[list[Column], list[bytes]]:
-    """Rows of leaves whose values no Arrow array need hold."""
-    chosen = draw(st.lists(leaves | decimals, min_size=1, max_size=4))
+    """Rows whose values no Arrow array need hold."""
+    chosen = draw(st.lists(leaves | decimals | records(parts), min_size=1, max_size=4))
     of = [(f"c{at}", layout) for at, layout in enumerate(chosen)]
     rows = [HEADER]
     for _ in range(draw(st.integers(0, 6))):

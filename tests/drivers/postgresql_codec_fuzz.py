@@ -93,7 +93,7 @@ class Seed:
     def encode_damaged(self, native: ModuleType, chance: random.Random) -> str:
         arrays: list[tuple[Any, ...]] = []
         for (_, layout), array in zip(self.columns, self.batch.columns, strict=True):
-            if layout.kind == "array":
+            if layout.kind not in native.KINDS:
                 sizes = np.array([chance.randint(-2, 9) for _ in range(len(array))], np.int64)
                 arrays.append((0, None, sizes, np.zeros(len(array), np.int64)))
                 continue
@@ -159,7 +159,14 @@ def _layouts(chance: random.Random) -> list[Any]:
         element_oid=23,
         dimensions=1,
     )
-    return chance.sample([*known, of_integers], chance.randint(1, 8))
+    kinds = {one.kind: one for one in known}
+    of_fields = Layout(
+        kind="record",
+        arrow=pa.struct([(kind, kinds[kind].arrow) for kind in ("int4", "text", "timetz")]),
+        fields=tuple((at, kinds[kind]) for at, kind in enumerate(("int4", "text", "timetz"))),
+    )
+    money = Layout(kind="money", arrow=pa.decimal128(19, 2))
+    return chance.sample([*known, of_integers, of_fields, money], chance.randint(1, 8))
 
 
 def _array(chance: random.Random, type_: pa.DataType, rows: int) -> pa.Array:
@@ -170,6 +177,12 @@ def _array(chance: random.Random, type_: pa.DataType, rows: int) -> pa.Array:
         return pa.array(
             [None if no else [1, None, 3][: chance.randint(0, 3)] for no in nulls], type_
         )
+    if pa.types.is_struct(type_):
+        children = [_array(chance, field.type, rows) for field in type_]
+        if type_.get_field_index("offset") >= 0:
+            offsets = [chance.randint(-57_599, 57_599) for _ in nulls]
+            children = [children[0].fill_null(0), pa.array(offsets, pa.int32())]
+        return pa.StructArray.from_arrays(children, fields=list(type_), mask=pa.array(nulls))
     if pa.types.is_string(type_) or pa.types.is_binary(type_):
         texts = ["", "a", "{}", "déjà vu", "x" * 100]
         return pa.array([None if no else chance.choice(texts) for no in nulls], pa.string()).cast(
@@ -187,7 +200,8 @@ def _array(chance: random.Random, type_: pa.DataType, rows: int) -> pa.Array:
             struct.pack("<iiq", 1, -2, chance.randint(-9, 9) * 1000) for _ in range(rows)
         )
     if pa.types.is_decimal(type_):
-        limit = 10**type_.precision
+        # No more than money has.
+        limit = 2**63 if type_.precision == 19 else 10**type_.precision
         numbers = (
             chance.randrange(limit) // 10 ** chance.randrange(type_.precision) for _ in range(rows)
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import struct
 import subprocess
 import sys
 from decimal import Decimal
@@ -183,6 +184,29 @@ def test_a_date_that_arrow_has_not() -> None:
     found = agreed(of, [HEADER, row, TRAILER])
     assert found.error is not None
     assert "column 'd'" in found.error[1]
+
+
+@pytest.mark.parametrize(
+    ("sign", "ends"), [("", (2**63 - 1, 2**31 - 1)), ("-", (-(2**63), -(2**31)))]
+)
+def test_an_interval_without_end(sign: str, ends: tuple[int, int]) -> None:
+    """PostgreSQL has them since version 17."""
+    of: list[Column] = [("i", Layout(kind="interval", arrow=pa.month_day_nano_interval()))]
+    value = struct.pack(">qii", ends[0], ends[1], ends[1])
+    found = agreed(of, [HEADER, b"\0\1" + struct.pack(">i", len(value)) + value, TRAILER])
+    assert found.error is not None
+    assert f"column 'i': the interval {sign}infinity" in found.error[1]
+
+
+def test_a_label_that_an_enum_got_meanwhile() -> None:
+    enum = pa.dictionary(pa.int32(), pa.string())
+    of: list[Column] = [("e", Layout(kind="text", arrow=enum, labels=("b", "a")))]
+    old, new = (b"\0\1\0\0\0\1" + label for label in (b"a", b"c"))
+    found = agreed(of, [HEADER, old, old, new, TRAILER], 2)
+    first, second = (batch.column(0) for batch in found.values)
+    assert first.dictionary.to_pylist() == ["b", "a"]
+    assert first.to_pylist() == ["a", "a"]
+    assert second.to_pylist() == ["c"]
 
 
 def test_rows_of_many_megabytes() -> None:

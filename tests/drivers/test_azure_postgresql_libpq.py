@@ -5,10 +5,12 @@ from __future__ import annotations
 import psycopg
 import pyarrow as pa
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from datastores.drivers.azure_postgresql.codec import Layout, decode
+from datastores.drivers.azure_postgresql.codec import Decoder, Layout, decode
 from datastores.drivers.azure_postgresql.codec.layout import Column
-from datastores.errors import DriverError
+from datastores.errors import DatastoreError, DriverError
 from tests.drivers.postgresql_codec import compiled
 from tests.services.postgresql import Database
 
@@ -98,3 +100,52 @@ def test_an_answer_that_is_no_binary_copy(database: Database, codec: type[decode
         connection.cursor().copy(b"COPY (SELECT 1) TO STDOUT") as copy,
     ):
         list(codec(NUMBER, 10).batches(copy))
+
+
+_COLUMNS = (
+    ("a", Layout(kind="int4", arrow=pa.int32())),
+    ("b", Layout(kind="text", arrow=pa.string())),
+    ("c", Layout(kind="numeric", arrow=pa.decimal128(30, 3))),
+    ("d", Layout(kind="array", arrow=pa.list_(pa.int16()), element=Layout(kind="int2", arrow=pa.int16()), element_oid=21, dimensions=1)),
+    ("e", Layout(kind="jsonb", arrow=pa.json_())),
+    ("f", Layout(kind="timestamp", arrow=pa.timestamp("us"))),
+)  # fmt: skip
+
+
+@pytest.fixture
+def messages(database: Database) -> list[bytes]:
+    query = (
+        "SELECT n::int4, repeat('é', n), (n / 7.0)::numeric(30,3), array_fill(n::int2, array[n]), "
+        "to_jsonb(n), 'epoch'::timestamp + n * interval '1 day' FROM generate_series(0, 9) n "
+        "UNION ALL SELECT null, null, null, null, null, null"
+    )
+    statement = f"COPY ({query}) TO STDOUT (FORMAT binary)".encode()
+    with database.owner.connect() as connection, connection.cursor().copy(statement) as copy:
+        return [bytes(message) for message in copy]
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_damaged_bytes_are_never_more_than_an_error(
+    messages: list[bytes], data: st.DataObject
+) -> None:
+    [whole] = Decoder(_COLUMNS, 100).batches(messages)
+    assert whole.num_rows == 11
+    damaged = list(messages)
+    at = data.draw(st.integers(0, len(damaged) - 1))
+    one = bytearray(damaged[at])
+    match data.draw(st.sampled_from(["flip", "cut", "grow", "drop"])):
+        case "flip":
+            one[data.draw(st.integers(0, len(one) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+            damaged[at] = bytes(one)
+        case "cut":
+            damaged[at] = bytes(one[: data.draw(st.integers(0, len(one) - 1))])
+        case "grow":
+            damaged[at] = bytes(one) + data.draw(st.binary(min_size=1, max_size=20))
+        case _:
+            del damaged[at:]
+    try:
+        for batch in Decoder(_COLUMNS, 100).batches(damaged):
+            batch.validate(full=True)
+    except DatastoreError:
+        pass

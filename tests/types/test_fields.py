@@ -7,10 +7,11 @@ import pytest
 
 from datastores.types.fields import KEY, SourceType, source_of, with_source, without_metadata
 
+ENUM = SourceType(engine="azure_postgresql", type="public.mood", labels=("b", "", "a"))
 NOTE = SourceType(engine="duckdb", type="DECIMAL(12,2)", key=True, collation="Ä'\"")
 
 
-@pytest.mark.parametrize("note", [NOTE, SourceType(engine="duckdb", type="JSON")])
+@pytest.mark.parametrize("note", [NOTE, ENUM, SourceType(engine="duckdb", type="JSON")])
 def test_a_note_comes_back(note: SourceType) -> None:
     field = pa.field("a", pa.int8(), nullable=False, metadata={b"other": b"kept"})
     noted = with_source(field, note)
@@ -31,6 +32,10 @@ def test_a_note_comes_back(note: SourceType) -> None:
         b"{}",
         b'{"engine": "a"}',
         b'{"engine": "a", "type": "b", "new": 1}',
+        b'{"engine": "a", "type": "b", "labels": 5}',
+        b'{"engine": "a", "type": "b", "labels": [5]}',
+        b'{"engine": "a", "type": "b", "labels": "ab"}',
+        b'{"engine": "a", "type": "b", "labels": {"a": 1}}',
         b"\xff",
         b"5",
     ],

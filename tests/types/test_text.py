@@ -61,6 +61,8 @@ def nested(inner: st.SearchStrategy[pa.DataType]) -> st.SearchStrategy[pa.DataTy
     return st.one_of(
         st.builds(pa.list_, fields),
         st.builds(pa.large_list, fields),
+        st.builds(pa.list_view, fields),
+        st.builds(pa.large_list_view, fields),
         st.builds(pa.list_, fields, st.integers(0, 9)),
         st.builds(pa.struct, st.lists(fields, max_size=3)),
         st.builds(pa.map_, keys, fields),

@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import psycopg
 import pyarrow as pa
 
 from datastores.drivers.azure_postgresql.client import Connection
-from datastores.drivers.azure_postgresql.types import Mapped, PgType, from_postgresql, given_back
+from datastores.drivers.azure_postgresql.stored import given_back
+from datastores.drivers.azure_postgresql.types import (
+    CATALOG,
+    MAX_NAME_BYTES,
+    Mapped,
+    PgAttribute,
+    PgType,
+    from_postgresql,
+)
 from datastores.drivers.sql.dialect import Dialect
 from datastores.drivers.sql.notes import noted_type
-from datastores.errors import NotFoundError, SchemaMismatchError
+from datastores.errors import NotFoundError
 from datastores.types.fields import SourceType, with_source
 from datastores.values import TableName
 
-# https://www.postgresql.org/docs/current/limits.html: names are cut behind the 63rd byte.
+# Longer names are cut by the server.
 DIALECT = Dialect(
     engine="azure_postgresql",
-    max_identifier_bytes=63,
+    max_identifier_bytes=MAX_NAME_BYTES,
     is_nan="({column} = 'NaN')",
 )
 PUBLIC = "public"
@@ -47,6 +54,8 @@ class Column:
     generated: bool = False
     """Computed by the server, which takes no value for it."""
     collation: str | None = None
+    labels: tuple[str, ...] = ()
+    """If it is an enum or an array of one, and no domain: what makes the type anew elsewhere."""
 
     @property
     def stored(self) -> pa.DataType:
@@ -60,7 +69,11 @@ class Column:
         return with_source(
             plain,
             SourceType(
-                engine=DIALECT.engine, type=self.type, key=self.key, collation=self.collation
+                engine=DIALECT.engine,
+                type=self.type,
+                key=self.key,
+                collation=self.collation,
+                labels=self.labels,
             ),
         )
 
@@ -70,7 +83,7 @@ class Column:
         name = DIALECT.identifier(self.name)
         if not self.mapped.as_text:
             return name
-        if self.mapped.layout.kind == "array":
+        if self.mapped.layout.kind == "array" or self.mapped.by_cast:
             return f"CAST({name} AS {self.mapped.wire}) AS {name}"
         # The type's own output: its cast to text may differ, as that of inet does.
         # And a composite whose fields are all NULL is distinct from NULL, though it "is null".
@@ -236,7 +249,7 @@ def _table_columns(connection: Connection, oid: int, primary: frozenset[str]) ->
     types = _types(connection, {row[1] for row in rows})
     columns = []
     for name, type_oid, modifier, dims, type_, bare, not_null, generated, note, collation in rows:
-        mapped = from_postgresql(types, type_oid, modifier, dims, name)
+        mapped = from_postgresql(types, type_oid, modifier, dims)
         columns.append(
             Column(
                 name=name,
@@ -248,6 +261,7 @@ def _table_columns(connection: Connection, oid: int, primary: frozenset[str]) ->
                 key=name in primary,
                 generated=generated,
                 collation=collation,
+                labels=_labels(types, type_oid),
             )
         )
     return tuple(columns)
@@ -282,7 +296,7 @@ def columns_of(connection: Connection, sql: str, dimensions: int = 0) -> tuple[C
         ).fetchall()
     columns = []
     for (name, oid, modifier), (type_, bare) in zip(found, spelled, strict=True):
-        mapped = from_postgresql(types, oid, modifier, dimensions, name)
+        mapped = from_postgresql(types, oid, modifier, dimensions)
         columns.append(
             Column(
                 name=name,
@@ -290,6 +304,7 @@ def columns_of(connection: Connection, sql: str, dimensions: int = 0) -> tuple[C
                 bare=bare,
                 mapped=mapped,
                 arrow=mapped.layout.arrow,
+                labels=_labels(types, oid),
             )
         )
     return tuple(columns)
@@ -300,59 +315,57 @@ def _deep(type_: str, mapped: Mapped) -> str:
     return type_ + "[]" * (mapped.layout.dimensions - 1)
 
 
+def _labels(types: Mapping[int, PgType], oid: int) -> tuple[str, ...]:
+    return types[types[oid].element or oid].labels
+
+
 def _types(connection: Connection, oids: Iterable[int]) -> dict[int, PgType]:
-    """Return the types, with those they are arrays or domains of."""
+    """Return the types, with those they are arrays or domains of, and those of their fields."""
     found: dict[int, PgType] = {}
     wanted = set(oids)
     while wanted:
         rows: list[Any] = connection.execute(
             """
-            SELECT t.oid, t.typname, n.nspname, t.typtype,
-                CASE WHEN e.typarray = t.oid THEN t.typelem ELSE 0 END,
-                t.typbasetype, t.typtypmod, t.typndims
+            SELECT t.oid, t.typname, n.nspname, pg_catalog.format('%%I.%%I', n.nspname, t.typname),
+                t.typtype, CASE WHEN e.typarray = t.oid THEN t.typelem ELSE 0 END,
+                t.typbasetype, t.typtypmod, t.typndims,
+                ARRAY(SELECT enumlabel::text FROM pg_catalog.pg_enum
+                    WHERE enumtypid = t.oid ORDER BY enumsortorder),
+                (SELECT pg_catalog.json_agg(pg_catalog.json_build_array(
+                        attname, atttypid::bigint, atttypmod, attndims) ORDER BY attnum)
+                    FROM pg_catalog.pg_attribute WHERE t.typtype = 'c'
+                    AND attrelid = t.typrelid AND attnum > 0 AND NOT attisdropped)
             FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
             LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem
             WHERE t.oid = ANY(%s::oid[])
             """,
             (list(wanted),),
         ).fetchall()
-        for oid, name, schema, kind, element, base, modifier, dimensions in rows:
+        for oid, name, schema, quoted, kind, element, base, modifier, dims, labels, fields in rows:
+            is_money = (schema, name) == (CATALOG, "money")
             found[oid] = PgType(
                 oid=oid,
                 name=name,
                 schema=schema,
+                quoted=quoted,
                 kind=kind,
                 element=element,
                 base=base,
                 base_modifier=modifier,
-                base_dimensions=dimensions,
+                base_dimensions=dims,
+                labels=tuple(labels),
+                attributes=tuple(
+                    PgAttribute(name=name, type=type_, modifier=modifier, dimensions=dims)
+                    for name, type_, modifier, dims in fields or ()
+                ),
+                money_digits=_money_digits(connection) if is_money else 0,
             )
-        related = {one for type_ in found.values() for one in (type_.element, type_.base)}
-        wanted = related - found.keys() - {0}
+        wanted = {one for type_ in found.values() for one in type_.related} - found.keys()
     return found
 
 
-def restored(connection: Connection, note: str) -> tuple[str, Mapped] | None:
-    """Return a type that a note names, spelled by the server, or None if it knows no such type.
-
-    The note may come from a file that anyone wrote: the server reads it as the name of a type,
-    and only then is it put into a statement. In a transaction.
-    """
-    if "--" in note or "/*" in note:
-        return None
-    dimensions = note.count("[]")
-    try:
-        with connection.transaction(), full_names(connection):
-            known = connection.execute(
-                "SELECT typtype, pg_catalog.format_type(oid, -1) FROM pg_catalog.pg_type "
-                "WHERE oid = pg_catalog.to_regtype(%s)",
-                (note,),
-            ).fetchone()
-            if known is None:
-                return None
-            [found] = columns_of(connection, f"SELECT CAST(NULL AS {note}) AS found", dimensions)
-    except (psycopg.Error, SchemaMismatchError):
-        return None
-    kind, name = known
-    # Of a domain the server describes only what is under it.
-    return (name if kind == "d" else found.type), found.mapped
+def _money_digits(connection: Connection) -> int:
+    [(digits,)] = connection.execute(
+        "SELECT pg_catalog.scale(CAST(CAST(0 AS money) AS numeric))"
+    ).fetchall()
+    return int(digits)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 
@@ -10,8 +11,10 @@ from datastores.drivers.azure_postgresql import catalog
 from datastores.drivers.azure_postgresql.catalog import DIALECT, Column, Table, qualified
 from datastores.drivers.azure_postgresql.client import Client, Connection
 from datastores.drivers.azure_postgresql.limits import check_limits
+from datastores.drivers.azure_postgresql.restore import Declaration, Enum, declared
 from datastores.drivers.azure_postgresql.rights import check_rights
-from datastores.drivers.azure_postgresql.types import Mapped, to_postgresql
+from datastores.drivers.azure_postgresql.stored import to_postgresql
+from datastores.drivers.azure_postgresql.types import Mapped
 from datastores.drivers.base import ColumnPlan, Verdict, WritePlan, WriteRequest
 from datastores.drivers.sql.convert import convert, convertible
 from datastores.drivers.sql.dialect import literal
@@ -24,7 +27,6 @@ from datastores.errors import (
     SchemaMismatchError,
     UnsupportedOperationError,
 )
-from datastores.types.fields import source_of
 from datastores.types.text import describe_type
 from datastores.values import WriteMode
 
@@ -46,6 +48,8 @@ class WriteColumn:
     """The same without length or precision, for a cast that changes nothing."""
     mapped: Mapped
     nullable: bool
+    note: str | None = field(default=None, compare=False)
+    """What the plan says of its type."""
 
     @property
     def selected(self) -> str:
@@ -68,23 +72,25 @@ class WriteColumn:
 
     def plan(self) -> ColumnPlan:
         """Return what becomes of the column."""
-        stored = self.mapped.layout.arrow
-        note = None
-        if self.arrow != stored:
-            note = f"reads back as {self.arrow}, noted in the column's comment"
-        elif self.mapped.characters is not None:
-            note = f"longer texts than {self.type} are refused"
-            if self.mapped.wire == "bpchar":
-                note += ", shorter ones padded with blanks"
-        elif self.incoming != self.arrow:
-            note = f"each value is checked to fit {self.type}"
+        tagged = self.arrow != self.mapped.layout.arrow
         return ColumnPlan(
             name=self.name,
             arrow_type=describe_type(self.incoming),
             target_type=self.type,
-            verdict=Verdict.TAGGED if self.arrow != stored else Verdict.EXACT,
-            note=note,
+            verdict=Verdict.TAGGED if tagged else Verdict.EXACT,
+            note="; ".join(self._notes(tagged=tagged)) or None,
         )
+
+    def _notes(self, *, tagged: bool) -> Iterator[str]:
+        if self.note is not None:
+            yield self.note
+        if tagged:
+            yield f"reads back as {self.arrow}, noted in the column's comment"
+        elif self.mapped.characters is not None:
+            padded = ", shorter ones padded with blanks" if self.mapped.wire == "bpchar" else ""
+            yield f"longer texts than {self.type} are refused{padded}"
+        elif self.incoming != self.arrow:
+            yield f"each value is checked to fit {self.type}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +100,8 @@ class Prepared:
     columns: tuple[WriteColumn, ...]
     statements: tuple[str, ...]
     """DDL, if the table has to be created."""
+    enums: tuple[Enum, ...] = ()
+    """Which of it creates types, that other tables may share."""
 
     def plan(self) -> WritePlan:
         """Return it for people."""
@@ -111,7 +119,8 @@ def prepare(client: Client, request: WriteRequest) -> Prepared:
     with client.transaction("plan_write", str(request.table)) as connection:
         table = catalog.find_table(connection, request.table)
         prepared = resolve(connection, table, request)
-        check_rights(connection, request, table, client.config.staging_schema)
+        types = [one.name for one in prepared.enums]
+        check_rights(connection, request, table, client.config.staging_schema, types)
     return prepared
 
 
@@ -185,45 +194,49 @@ def _as_decimal(type_: pa.DataType) -> pa.DataType | None:
 
 
 def _new(connection: Connection, request: WriteRequest) -> Prepared:
-    columns = tuple(_created(connection, field, request) for field in request.schema)
+    declarations = declared(connection, request.schema)
+    columns = tuple(
+        _created(field, declaration, request)
+        for field, declaration in zip(request.schema, declarations, strict=True)
+    )
     table = qualified(request.table)
-    declared = tuple(
+    enums = dict.fromkeys(one.enum for one in declarations if one.enum is not None)
+    listed = tuple(
         SQLColumn(name=one.name, type=one.type, nullable=one.nullable) for one in columns
     )
-    statements = [create_table(table, declared, request.keys, DIALECT)]
-    there = connection.execute(
-        "SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = %s", (table.schema,)
-    ).fetchone()
-    if not there:
-        statements.insert(0, f"CREATE SCHEMA {DIALECT.identifier(table.schema or '')}")
+    schemas = {one.schema or "" for one in (table, *(enum.name for enum in enums))}
+    statements = [
+        *_missing_schemas(connection, schemas),
+        *(one.statement for one in enums),
+        create_table(table, listed, request.keys, DIALECT),
+    ]
     statements += [
         f"COMMENT ON COLUMN {DIALECT.table(table)}.{DIALECT.identifier(one.name)} "
         f"IS {literal(note_for(one.arrow, one.name, DIALECT))}"
         for one in columns
         if one.arrow != one.mapped.layout.arrow
     ]
-    return Prepared(columns, tuple(statements))
+    return Prepared(columns, tuple(statements), tuple(enums))
 
 
-def _created(connection: Connection, field: pa.Field, request: WriteRequest) -> WriteColumn:
-    type_, mapped = _type_for(connection, field)
+def _missing_schemas(connection: Connection, wanted: set[str]) -> list[str]:
+    """Return the statements that create those schemas which are not there."""
+    rows = connection.execute(
+        "SELECT wanted FROM pg_catalog.unnest(%s::text[]) AS wanted "
+        "WHERE pg_catalog.to_regnamespace(pg_catalog.quote_ident(wanted)) IS NULL ORDER BY wanted",
+        (list(wanted),),
+    ).fetchall()
+    return [f"CREATE SCHEMA {DIALECT.identifier(name)}" for (name,) in rows]
+
+
+def _created(field: pa.Field, declaration: Declaration, request: WriteRequest) -> WriteColumn:
     return WriteColumn(
         name=field.name,
         incoming=field.type,
         arrow=field.type,
-        type=type_,
-        bare=type_,
-        mapped=mapped,
+        type=declaration.type,
+        bare=declaration.type,
+        mapped=declaration.mapped,
         nullable=field.nullable and field.name not in request.keys,
+        note=declaration.note,
     )
-
-
-def _type_for(connection: Connection, field: pa.Field) -> tuple[str, Mapped]:
-    """Return the type that a column had in PostgreSQL, if it still fits, or the one that fits best."""
-    source = source_of(field)
-    if source is not None and source.engine == DIALECT.engine:
-        found = catalog.restored(connection, source.type)
-        if found is not None and found[1].layout.arrow == field.type and not found[1].unwritable:
-            return found
-    stored = to_postgresql(field.type, field.name)
-    return stored.type, stored.mapped

@@ -218,6 +218,7 @@ def _compared(column: Column) -> pa.DataType:
     kinds = comparable_types(column.arrow)
     if (
         isinstance(column.stored, pa.JsonType)
+        or mapped.wire == "money"
         or not as_stored
         or (kinds != comparable_types(column.stored))
     ):

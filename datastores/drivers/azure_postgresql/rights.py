@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from datastores.drivers.azure_postgresql.catalog import DIALECT, Table, qualified
 from datastores.drivers.azure_postgresql.client import Connection
 from datastores.drivers.base import WriteRequest
 from datastores.errors import PermissionDeniedError
-from datastores.values import WriteMode
+from datastores.values import TableName, WriteMode
 
 # `upsert` and `replace_partitions` compare rows, so they read the table too.
 _ON_TABLE: Mapping[WriteMode, tuple[str, ...]] = {
@@ -21,9 +21,13 @@ _ON_TABLE: Mapping[WriteMode, tuple[str, ...]] = {
 
 
 def check_rights(
-    connection: Connection, request: WriteRequest, table: Table | None, staging_schema: str
+    connection: Connection,
+    request: WriteRequest,
+    table: Table | None,
+    staging_schema: str,
+    types: Iterable[TableName],
 ) -> None:
-    """Refuse a write for which a right is missing.
+    """Refuse a write for which a right is missing; `types` are those it creates.
 
     Raises:
         PermissionDeniedError: The advice is the GRANT that is needed.
@@ -32,6 +36,8 @@ def check_rights(
     _check_schema(connection, request, staging_schema, "stage rows in")
     if table is None:
         _check_schema(connection, request, target.schema or "", "create a table in")
+        for type_ in types:
+            _check_schema(connection, request, type_.schema or "", f"create the type {type_} in")
         return
     name = DIALECT.table(target)
     wanted = _ON_TABLE[request.mode]

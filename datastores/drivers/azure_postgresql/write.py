@@ -223,6 +223,13 @@ class PostgreSQLWriteSession(WriteSession):
             )
             table = find_table(connection, request.table)
         now = resolve(connection, table, request)
+        if now.enums:
+            # One at a time creates what tables share: who comes second finds it there.
+            connection.execute(
+                "SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(%s, 0))",
+                ("datastores: enums",),
+            )
+            now = resolve(connection, table, request)
         if now.columns != self.prepared.columns:
             raise PreconditionFailedError(
                 f"the columns of {request.table} changed while the parts were written",

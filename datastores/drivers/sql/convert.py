@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -104,7 +105,12 @@ def _is_list(type_: pa.DataType) -> bool:
         pa.types.is_list(type_)
         or pa.types.is_large_list(type_)
         or pa.types.is_fixed_size_list(type_)
+        or _is_list_view(type_)
     )
+
+
+def _is_list_view(type_: pa.DataType) -> bool:
+    return bool(pa.types.is_list_view(type_) or pa.types.is_large_list_view(type_))
 
 
 def _holds_temporal(type_: pa.DataType) -> bool:
@@ -144,20 +150,30 @@ def _convert_list(
         values = convert(values, target.value_type, column, check)
         mask = pc.invert(valid) if array.null_count else None
         return pa.FixedSizeListArray.from_arrays(values, type=target, mask=mask)
-    large = pa.types.is_large_list(target)
     lengths = pc.fill_null(pc.list_value_length(array), 0).cast(pa.int64())
     offsets = pa.concat_arrays([pa.array([0], pa.int64()), pc.cumulative_sum(lengths)])
-    offsets = offsets.cast(pa.int64() if large else pa.int32())
     values = convert(_values(array, lengths), target.value_type, column, check)
-    kind = pa.LargeListArray if large else pa.ListArray
     mask = pc.invert(valid) if array.null_count else None
-    return kind.from_arrays(offsets, values, type=target, mask=mask)
+    large = pa.types.is_large_list(target) or pa.types.is_large_list_view(target)
+    whole = pa.int64() if large else pa.int32()
+    bounds = offsets.cast(whole)
+    if _is_list_view(target):
+        views = pa.LargeListViewArray if large else pa.ListViewArray
+        return views.from_arrays(bounds[:-1], lengths.cast(whole), values, type=target, mask=mask)
+    lists = pa.LargeListArray if large else pa.ListArray
+    return lists.from_arrays(bounds, values, type=target, mask=mask)
 
 
 def _values(array: pa.Array, lengths: pa.Array) -> pa.Array:
     """Return the values of all lists, one after the other."""
     if pa.types.is_fixed_size_list(array.type):
         return array.flatten()
+    if _is_list_view(array.type):
+        # Arrow's cast of views to lists is wrong where a NULL stands.
+        starts, sizes = (one.to_numpy().astype(np.int64) for one in (array.offsets, lengths))
+        before = np.cumsum(sizes) - sizes
+        indices = np.arange(int(sizes.sum())) + np.repeat(starts - before, sizes)
+        return array.values.take(pa.array(indices))
     offsets = array.offsets
     first, end = offsets[0].as_py(), offsets[-1].as_py()
     # flatten() copies, and knows no extension types; it is needed only if a NULL hides values.

@@ -59,6 +59,10 @@ class Dialect:
         """Return quoted identifiers, separated by commas."""
         return ", ".join(map(self.identifier, names))
 
+    def is_null(self, name: str) -> str:
+        """Return the condition that a column is NULL; a composite whose fields all are is not."""
+        return self.equal_with_nulls.format(left=self.identifier(name), right="NULL")
+
     def parameter(self, name: str) -> str:
         """Return the placeholder of a bound parameter."""
         return self.placeholder.format(name=name)

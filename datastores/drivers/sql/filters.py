@@ -74,7 +74,8 @@ def _comparison(
 ) -> str:
     column = dialect.identifier(one.column)
     if one.operator.endswith("null"):
-        return f"{column} {one.operator.upper()}"
+        is_null = dialect.is_null(one.column)
+        return is_null if one.operator == "is null" else f"NOT ({is_null})"
     several = one.operator in {"in", "not in"}
     # One list for each Python type: a mixed one becomes the engine's widest type, a float, in which
     # whole numbers above 2**53 equal their neighbours.

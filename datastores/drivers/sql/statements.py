@@ -84,7 +84,7 @@ class Publish:
 def duplicate_keys(rows: str, keys: tuple[str, ...], dialect: Dialect) -> str:
     """Return a SELECT of one key that `rows` holds twice, or that holds a NULL."""
     listed = dialect.columns(keys)
-    nulls = " OR ".join(f"{dialect.identifier(name)} IS NULL" for name in keys)
+    nulls = " OR ".join(dialect.is_null(name) for name in keys)
     return (
         f"SELECT {listed} FROM ({rows}) AS incoming "
         f"GROUP BY {listed} HAVING COUNT(*) > 1 OR {nulls} LIMIT 1"

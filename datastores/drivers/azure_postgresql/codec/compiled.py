@@ -21,6 +21,7 @@ from datastores.drivers.azure_postgresql.codec.layout import (
     Layout,
     NumericGroups,
 )
+from datastores.drivers.azure_postgresql.codec.values import Values
 from datastores.drivers.azure_postgresql.codec.window import Window
 from datastores.errors import DataError
 
@@ -79,7 +80,7 @@ class Encoder(encode.Encoder):
     @override
     def rows(self, batch: pa.RecordBatch) -> bytes | memoryview:
         entries: list[tuple[int, Any, Any, Any]] = []
-        others: list[tuple[encode.Values, Any]] = []
+        others: list[tuple[Values, Any]] = []
         for (name, layout), array in zip(self._columns, batch.columns, strict=True):
             if layout.kind in _compiled.KINDS:
                 plain = encode.as_stored(array)

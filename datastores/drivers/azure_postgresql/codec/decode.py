@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from datastores.drivers.azure_postgresql.codec import layout as bounds
 from datastores.drivers.azure_postgresql.codec.layout import Bools, Column, Integers, Layout
@@ -71,8 +72,6 @@ def decode_values(
 ) -> pa.Array:
     """Return the values at `starts`; a size of -1 is NULL."""
     valid: Bools = sizes >= 0
-    if layout.kind == "array":
-        return _array(layout, window, starts, sizes, valid, column)
     return _KINDS[layout.kind](layout, window, starts, sizes, valid, column)
 
 
@@ -85,6 +84,10 @@ def _validity(valid: Bools) -> pa.Buffer | None:
 def _of(type_: pa.DataType, values: npt.NDArray[Any], valid: Bools) -> pa.Array:
     data = pa.py_buffer(np.ascontiguousarray(values))
     return pa.Array.from_buffers(type_, len(valid), [_validity(valid), data])
+
+
+def _mask(valid: Bools) -> pa.Array | None:
+    return None if valid.all() else pa.array(~valid)
 
 
 def _check_width(width: int, sizes: Integers, valid: Bools, column: str) -> None:
@@ -149,10 +152,19 @@ def as_text(taken: pa.Array, layout: Layout, column: str) -> pa.Array:
 def dressed(stored: pa.Array, layout: Layout) -> pa.Array:
     """Return an array in the layout's type, of which it has the storage."""
     if pa.types.is_dictionary(layout.arrow):
-        return stored.dictionary_encode().cast(layout.arrow)
+        return _as_dictionary(stored, layout)
     if isinstance(layout.arrow, pa.BaseExtensionType):
         return layout.arrow.wrap_array(stored)
     return stored
+
+
+def _as_dictionary(stored: pa.Array, layout: Layout) -> pa.Array:
+    labels = pa.array(layout.labels, layout.arrow.value_type)
+    indices = pc.index_in(stored, value_set=labels)
+    if indices.null_count > stored.null_count:
+        # A label that the enum got since it was looked up.
+        return stored.dictionary_encode().cast(layout.arrow)
+    return pa.DictionaryArray.from_arrays(indices, labels)
 
 
 def _jsonb(
@@ -200,12 +212,42 @@ def _time(
     layout: Layout, window: Window, starts: Integers, sizes: Integers, valid: Bools, column: str
 ) -> pa.Array:
     _check_width(8, sizes, valid, column)
-    values = window.gather("i8", starts)
+    return _of(layout.arrow, _times(window, starts, valid, column), valid)
+
+
+def _times(window: Window, starts: Integers, valid: Bools, column: str) -> Integers:
+    values: Integers = window.gather("i8", starts)
     if (valid & (values == bounds.DAY_MICROSECONDS)).any():
-        raise _unfit(column, "the time 24:00:00", layout.arrow)
+        raise _unfit(column, "the time 24:00:00", pa.time64("us"))
     if (valid & ((values < 0) | (values > bounds.DAY_MICROSECONDS))).any():
         raise malformed(column, "a time outside a day")
-    return _of(layout.arrow, values, valid)
+    return values
+
+
+def _timetz(
+    _: Layout, window: Window, starts: Integers, sizes: Integers, valid: Bools, column: str
+) -> pa.Array:
+    _check_width(12, sizes, valid, column)
+    # The zone is in seconds west of UTC; people write it as those east.
+    offsets = -np.where(valid, window.gather("i4", starts + 8), 0)
+    if (np.abs(offsets.astype(np.int64)) >= bounds.END_OFFSET).any():
+        raise malformed(column, "a zone further than 16 hours from UTC")
+    time, offset = bounds.TIMETZ
+    children = [
+        _of(time.type, _times(window, starts, valid, column), valid),
+        _of(offset.type, offsets, valid),
+    ]
+    return pa.StructArray.from_arrays(children, fields=[time, offset], mask=_mask(valid))
+
+
+def _money(
+    layout: Layout, window: Window, starts: Integers, sizes: Integers, valid: Bools, column: str
+) -> pa.Array:
+    _check_width(8, sizes, valid, column)
+    words = np.empty((len(starts), 2), np.int64)
+    words[:, 0] = window.gather("i8", starts)
+    words[:, 1] = words[:, 0] >> 63
+    return _of(layout.arrow, words, valid)
 
 
 def _interval(
@@ -213,6 +255,7 @@ def _interval(
 ) -> pa.Array:
     _check_width(16, sizes, valid, column)
     microseconds = window.gather("i8", starts)
+    _refuse_infinite(microseconds, bounds.INFINITE_MICROSECONDS, valid, column, "interval")
     limit = (2**63 - 1) // 1000
     if (valid & ((microseconds > limit) | (microseconds < -limit))).any():
         raise _unfit(column, "an interval of more than 292 years in hours", layout.arrow)
@@ -267,7 +310,7 @@ def _array(
     for level in reversed(range(layout.dimensions)):
         each = np.repeat(lengths[level], totals[level])
         offsets = np.concatenate(([0], np.cumsum(each))).astype(np.int32)
-        mask = pa.array(~valid) if level == 0 and not valid.all() else None
+        mask = _mask(valid) if level == 0 else None
         nested = pa.ListArray.from_arrays(pa.array(offsets), nested, mask=mask)
     return nested
 
@@ -293,6 +336,31 @@ def _items(
     return item_starts, item_sizes
 
 
+def _record(
+    layout: Layout, window: Window, starts: Integers, sizes: Integers, valid: Bools, column: str
+) -> pa.Array:
+    if (sizes[valid] < 4).any():  # noqa: PLR2004  # the count of fields
+        raise malformed(column, "a composite without its header")
+    rows = np.flatnonzero(valid)
+    at, ends = starts[rows], starts[rows] + sizes[rows]
+    if (window.gather("i4", at) != len(layout.fields)).any():
+        raise malformed(column, "a composite with another number of fields")
+    at = at + 4
+    children = []
+    for oid, field in layout.fields:
+        # The length's place is checked, and the type's before it with it.
+        field_starts, field_sizes = np.zeros(len(valid), np.int64), np.full(len(valid), -1)
+        lengths = sizes_at(window, at + 4, ends, column)
+        if (window.gather("u4", at) != oid).any():
+            raise malformed(column, "a composite with a field of another type")
+        field_starts[rows], field_sizes[rows] = at + 8, lengths
+        children.append(decode_values(field, window, field_starts, field_sizes, column))
+        at = at + 8 + np.maximum(lengths, 0)
+    if (at != ends).any():
+        raise malformed(column, "a composite with bytes after its last field")
+    return pa.StructArray.from_arrays(children, fields=list(layout.arrow), mask=_mask(valid))
+
+
 _KINDS: Mapping[str, Callable[..., pa.Array]] = {
     "bool": _bool,
     "int2": partial(_fixed, dtype="i2"),
@@ -302,12 +370,16 @@ _KINDS: Mapping[str, Callable[..., pa.Array]] = {
     "float4": partial(_fixed, dtype="f4"),
     "float8": partial(_fixed, dtype="f8"),
     "numeric": decode_numeric,
+    "money": _money,
     "text": _text,
     "jsonb": _jsonb,
     "bytea": _binary,
     "uuid": _uuid,
     "date": _date,
     "time": _time,
+    "timetz": _timetz,
     "timestamp": _timestamp,
     "interval": _interval,
+    "array": _array,
+    "record": _record,
 }

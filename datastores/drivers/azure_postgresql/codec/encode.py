@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -11,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from typing_extensions import override
 
 from datastores.drivers.azure_postgresql.codec import layout as bounds
 from datastores.drivers.azure_postgresql.codec.layout import (
@@ -22,14 +20,20 @@ from datastores.drivers.azure_postgresql.codec.layout import (
     Layout,
 )
 from datastores.drivers.azure_postgresql.codec.numeric import encode_numeric
+from datastores.drivers.azure_postgresql.codec.values import (
+    Arrays,
+    Fixed,
+    Output,
+    Records,
+    Runs,
+    Values,
+    put,
+)
 from datastores.drivers.sql.convert import misfit
 from datastores.errors import DataError
 
 PIECE_BYTES = 2 * 2**20
 """About how many bytes of Arrow are encoded at once: what is scattered needs eight times as much."""
-_LONG_BYTES = 64
-
-Output = npt.NDArray[np.uint8]
 
 
 class Encoder:
@@ -81,121 +85,10 @@ def _pieces(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
             yield batch.slice(start, rows)
 
 
-def put(out: Output, dtype: str, starts: Integers, values: npt.NDArray[Any]) -> None:
-    """Write values at any offsets; no two overlap."""
-    kind = np.dtype(dtype)
-    # One element for each byte: they overlap, and any offset is an index.
-    view: npt.NDArray[Any] = np.ndarray(
-        (max(0, len(out) - kind.itemsize + 1),), kind, out, strides=(1,)
-    )
-    view[starts] = values
-
-
-class Values(ABC):
-    """Encoded values of one column, not yet at their places."""
-
-    sizes: Integers
-    """In bytes; -1 for NULL."""
-
-    @abstractmethod
-    def put(self, out: Output, starts: Integers) -> None:
-        """Write the values, without their length words."""
-
-    def put_with_size(self, out: Output, starts: Integers) -> None:
-        """Write each length word, and its value behind it."""
-        put(out, ">i4", starts, self.sizes)
-        self.put(out, starts + 4)
-
-
-class _Fixed(Values):
-    """Values of one width, a row each."""
-
-    def __init__(self, table: npt.NDArray[Any], valid: npt.NDArray[np.bool_]) -> None:
-        flat = np.ascontiguousarray(table)
-        width = flat.itemsize * (flat.shape[1] if flat.ndim > 1 else 1)
-        self._rows = flat.view(np.uint8).reshape(len(valid), width)
-        self._valid = valid
-        self.sizes = np.where(valid, self._rows.shape[1], -1)
-
-    @override
-    def put(self, out: Output, starts: Integers) -> None:
-        kind = f"V{self._rows.shape[1]}"
-        put(out, kind, starts[self._valid], self._rows[self._valid].view(kind).ravel())
-
-
-class _Runs(Values):
-    """Values of any length, one after the other; a NULL has none of the bytes."""
-
-    def __init__(
-        self,
-        data: npt.NDArray[np.uint8],
-        begins: Integers,
-        sizes: Integers,
-        prefix: bytes = b"",
-    ) -> None:
-        self._data, self._begins, self._prefix = data, begins, prefix
-        self.sizes = np.where(sizes < 0, -1, sizes + len(prefix))
-
-    @override
-    def put(self, out: Output, starts: Integers) -> None:
-        skip = len(self._prefix)
-        lengths = np.maximum(self.sizes - skip, 0)
-        if skip:
-            filled = self.sizes >= 0
-            put(out, "u1", starts[filled], np.full(int(filled.sum()), self._prefix[0]))
-        starts = starts + skip
-        for row in np.flatnonzero(lengths > _LONG_BYTES):
-            begin, end = self._begins[row], self._begins[row] + lengths[row]
-            out[starts[row] : starts[row] + lengths[row]] = self._data[begin:end]
-        short = np.where(lengths > _LONG_BYTES, 0, lengths)
-        first = np.cumsum(short) - short
-        within = np.arange(int(short.sum())) - np.repeat(first, short)
-        out[within + np.repeat(starts, short)] = self._data[within + np.repeat(self._begins, short)]
-
-
-class _Arrays(Values):
-    """Arrays of one number of dimensions: a header each, and their elements in order."""
-
-    def __init__(
-        self,
-        layout: Layout,
-        counts: list[Integers],
-        valid: npt.NDArray[np.bool_],
-        items: Values,
-    ) -> None:
-        self._layout, self._counts, self._items = layout, counts, items
-        each = np.prod(counts, axis=0)
-        ends = np.cumsum(each)
-        spans = 4 + np.maximum(items.sizes, 0)
-        reach = np.concatenate(([0], np.cumsum(spans)))
-        self._each, self._before = each, reach[:-1]
-        self._first = reach[ends - each]
-        self._filled = each > 0
-        self._head = np.where(self._filled, 12 + 8 * len(counts), 12)
-        holds_null = np.concatenate(([0], np.cumsum(items.sizes < 0)))
-        self._holds_null = holds_null[ends] > holds_null[ends - each]
-        self._valid = valid
-        self.sizes = np.where(valid, self._head + reach[ends] - self._first, -1)
-
-    @override
-    def put(self, out: Output, starts: Integers) -> None:
-        shown, filled = self._valid, self._filled
-        put(out, ">i4", starts[shown], np.where(filled, len(self._counts), 0)[shown])
-        put(out, ">i4", starts[shown] + 4, self._holds_null[shown].astype(np.int32))
-        oids = np.full(int(shown.sum()), self._layout.element_oid, np.uint32)
-        put(out, ">u4", starts[shown] + 8, oids)
-        for level, counts in enumerate(self._counts):
-            at = starts[filled] + 12 + 8 * level
-            put(out, ">i4", at, counts[filled])
-            put(out, ">i4", at + 4, np.ones(len(at)))
-        base = np.repeat(starts + self._head - self._first, self._each)
-        self._items.put_with_size(out, base + self._before)
-
-
 def encode_values(layout: Layout, array: pa.Array, column: str) -> Values:
     """Return the values of an array whose type is the layout's."""
-    if layout.kind == "array":
-        return _array(layout, array, column)
+    if nested := _NESTED.get(layout.kind):
+        return nested(layout, array, column)
     return _KINDS[layout.kind](as_stored(array), column)
 
 
@@ -222,17 +115,26 @@ def _stored(array: pa.Array, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
 
 
 def _numbers(array: pa.Array, _: str, *, dtype: str) -> Values:
-    return _Fixed(_stored(array, f"<{dtype}").astype(f">{dtype}"), _valid(array))
+    return Fixed(_stored(array, f"<{dtype}").astype(f">{dtype}"), _valid(array))
 
 
 def _bool(array: pa.Array, _: str) -> Values:
-    return _Fixed(_stored(array.cast(pa.uint8()), np.uint8), _valid(array))
+    return Fixed(_stored(array.cast(pa.uint8()), np.uint8), _valid(array))
+
+
+def _money(array: pa.Array, column: str) -> Values:
+    words = _stored(array, np.dtype([("low", "<i8"), ("high", "<i8")]))
+    valid = _valid(array)
+    outside = valid & (words["high"] != words["low"] >> 63)
+    if outside.any():
+        raise misfit(array[int(outside.argmax())], "money", column)
+    return Fixed(words["low"].astype(">i8"), valid)
 
 
 def _numeric(array: pa.Array, column: str) -> Values:
     valid = _valid(array)
     if not len(array):
-        return _Fixed(np.empty((0, 8), np.uint8), valid)
+        return Fixed(np.empty((0, 8), np.uint8), valid)
     try:
         array.validate(full=True)
     except pa.ArrowInvalid as error:
@@ -242,22 +144,22 @@ def _numeric(array: pa.Array, column: str) -> Values:
                 array.slice(at, 1).validate(full=True)
             except pa.ArrowInvalid:
                 raise misfit(array[at], array.type, column) from error
-    return _Fixed(encode_numeric(array), valid)
+    return Fixed(encode_numeric(array), valid)
 
 
 def _uuid(array: pa.Array, _: str) -> Values:
-    return _Fixed(_stored(array, "V16"), _valid(array))
+    return Fixed(_stored(array, "V16"), _valid(array))
 
 
-def _runs(array: pa.Array, prefix: bytes) -> _Runs:
+def _runs(array: pa.Array, prefix: bytes) -> Runs:
     if not len(array):
-        return _Runs(np.empty(0, np.uint8), np.empty(0, np.int64), np.empty(0, np.int64))
+        return Runs(np.empty(0, np.uint8), np.empty(0, np.int64), np.empty(0, np.int64))
     _, offsets, data = array.buffers()
     ends = np.frombuffer(offsets, np.int32, count=array.offset + len(array) + 1)
     ends = ends[array.offset :]
     window = np.frombuffer(data, np.uint8) if data is not None else np.empty(0, np.uint8)
     sizes = np.where(_valid(array), np.diff(ends), -1).astype(np.int64)
-    return _Runs(window, ends[:-1].astype(np.int64), sizes, prefix)
+    return Runs(window, ends[:-1].astype(np.int64), sizes, prefix)
 
 
 def _text(array: pa.Array, column: str, *, prefix: bytes = b"") -> Values:
@@ -279,7 +181,23 @@ def _bytea(array: pa.Array, _: str) -> Values:
 def _date(array: pa.Array, column: str) -> Values:
     days = _stored(array, "<i4").astype(np.int64) - bounds.EPOCH_DAYS
     _check_range(array, days, (bounds.FIRST_DAY, bounds.LAST_DAY), column)
-    return _Fixed(days.astype(">i4"), _valid(array))
+    return Fixed(days.astype(">i4"), _valid(array))
+
+
+def _timetz(array: pa.Array, column: str) -> Values:
+    times, offsets = array.flatten()
+    valid = _valid(array)
+    partly = valid & ~(_valid(times) & _valid(offsets))
+    if partly.any():
+        raise misfit(array[int(partly.argmax())], "a time with its zone", column)
+    microseconds, east = _stored(times, "<i8"), _stored(offsets, "<i4")
+    outside = (microseconds < 0) | (microseconds >= bounds.DAY_MICROSECONDS)
+    outside |= (east <= -bounds.END_OFFSET) | (east >= bounds.END_OFFSET)
+    if (valid & outside).any():
+        raise misfit(array[int((valid & outside).argmax())], "PostgreSQL", column)
+    values = np.empty(len(array), np.dtype([("microseconds", ">i8"), ("west", ">i4")]))
+    values["microseconds"], values["west"] = microseconds, -east
+    return Fixed(values, valid)
 
 
 def _timestamp(array: pa.Array, column: str) -> Values:
@@ -288,13 +206,13 @@ def _timestamp(array: pa.Array, column: str) -> Values:
     reach = (bounds.FIRST_MICROSECOND + bounds.EPOCH_MICROSECONDS, 2**63 - 1)
     _check_range(array, stored, reach, column)
     values = np.where(_valid(array), stored, 0) - bounds.EPOCH_MICROSECONDS
-    return _Fixed(values.astype(">i8"), _valid(array))
+    return Fixed(values.astype(">i8"), _valid(array))
 
 
 def _time(array: pa.Array, column: str) -> Values:
     stored = _stored(array, "<i8")
     _check_range(array, stored, (0, bounds.DAY_MICROSECONDS - 1), column)
-    return _Fixed(stored.astype(">i8"), _valid(array))
+    return Fixed(stored.astype(">i8"), _valid(array))
 
 
 def _check_range(
@@ -315,7 +233,7 @@ def _interval(array: pa.Array, column: str) -> Values:
     )
     values["microseconds"] = stored["nanoseconds"] // 1000
     values["days"], values["months"] = stored["days"], stored["months"]
-    return _Fixed(values, _valid(array))
+    return Fixed(values, _valid(array))
 
 
 def _array(layout: Layout, array: pa.Array, column: str) -> Values:
@@ -337,8 +255,19 @@ def _array(layout: Layout, array: pa.Array, column: str) -> Values:
             _refuse_jagged(array, (lengths == 0), lists, column)
         counts.append(of_first)
         lists = lists * of_first
-        inner = _flat(inner)
-    return _Arrays(layout, counts, valid, encode_values(layout.element, inner, column))
+        inner = elements(inner)
+    return Arrays(layout, counts, valid, encode_values(layout.element, inner, column))
+
+
+def _record(layout: Layout, array: pa.Array, column: str) -> Values:
+    valid = _valid(array)
+    # Without what lies under a NULL: it may be nothing that PostgreSQL has.
+    inside = array if valid.all() else array.filter(pa.array(valid))
+    fields = [
+        encode_values(of, field, column)
+        for (_, of), field in zip(layout.fields, inside.flatten(), strict=True)
+    ]
+    return Records([oid for oid, _ in layout.fields], fields, valid)
 
 
 def _lengths(lists: pa.Array, level: int, column: str) -> Integers:
@@ -361,7 +290,7 @@ def _refuse_jagged(
         raise misfit(array[row], "an array of PostgreSQL, whose rows are equally long", column)
 
 
-def _flat(lists: pa.Array) -> pa.Array:
+def elements(lists: pa.Array) -> pa.Array:
     """Return the elements of all lists, without what lies under a NULL or outside a slice."""
     first, end = lists.offsets[0].as_py(), lists.offsets[-1].as_py()
     inside = pc.sum(pc.list_value_length(lists)).as_py() or 0
@@ -375,6 +304,10 @@ def _flat(lists: pa.Array) -> pa.Array:
     return lists.values.take(pa.array(within + np.repeat(starts, lengths)))
 
 
+_NESTED: Mapping[str, Callable[[Layout, pa.Array, str], Values]] = {
+    "array": _array,
+    "record": _record,
+}
 _KINDS: Mapping[str, Callable[[pa.Array, str], Values]] = {
     "bool": _bool,
     "int2": partial(_numbers, dtype="i2"),
@@ -384,12 +317,14 @@ _KINDS: Mapping[str, Callable[[pa.Array, str], Values]] = {
     "float4": partial(_numbers, dtype="f4"),
     "float8": partial(_numbers, dtype="f8"),
     "numeric": _numeric,
+    "money": _money,
     "text": _text,
     "jsonb": partial(_text, prefix=bytes([bounds.JSONB_VERSION])),
     "bytea": _bytea,
     "uuid": _uuid,
     "date": _date,
     "time": _time,
+    "timetz": _timetz,
     "timestamp": _timestamp,
     "interval": _interval,
 }

@@ -33,6 +33,11 @@ NUMERIC_BASE, NUMERIC_BASE_DIGITS = 10_000, 4
 NUMERIC_NEGATIVE = 0x4000
 NUMERIC_SPECIAL = {0xC000: "NaN", 0xD000: "Infinity", 0xF000: "-Infinity"}
 JSONB_VERSION = 1
+# In seconds; the sixteenth hour is none any more.
+# https://github.com/postgres/postgres/blob/master/src/include/datatype/timestamp.h
+END_OFFSET = 16 * 3600
+TIMETZ = pa.struct([("time", pa.time64("us")), ("offset", pa.int32())])
+"""A time, and how many seconds its zone is east of UTC."""
 # A day's fields of an interval, as Arrow lays them out.
 INTERVAL = np.dtype([("months", "<i4"), ("days", "<i4"), ("nanoseconds", "<i8")])
 
@@ -42,7 +47,8 @@ class Layout:
     """How the values of one type travel. Pickles."""
 
     kind: str
-    """The name of the type's send and receive form, such as `int4`; `array` for all arrays."""
+    """The name of the type's send and receive form, such as `int4`; `array` for all arrays, and
+    `record` for all composites."""
     arrow: pa.DataType
     element: Layout | None = None
     """Of an array."""
@@ -50,6 +56,10 @@ class Layout:
     """Which type an array says its elements are; PostgreSQL refuses another one."""
     dimensions: int = 0
     """Of an array: how deeply `arrow` is nested in lists."""
+    fields: tuple[tuple[int, Layout], ...] = ()
+    """Of a composite, for each field: which type it says it is of, and its layout."""
+    labels: tuple[str, ...] = ()
+    """Of an enum, in their order: the dictionary of every batch."""
 
 
 Column = tuple[str, Layout]
