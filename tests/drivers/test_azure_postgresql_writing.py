@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import importlib.util
 import pickle
 import threading
 import time
@@ -552,3 +553,34 @@ def test_a_value_that_only_the_server_can_judge_is_named(
     with pytest.raises(DataError, match=r"'word'.*nowhere"):
         write(driver, ORDERS, pa.table({"id": [1], "word": ["nowhere"]}), WriteMode.APPEND)
     assert database.run("SELECT count(*) FROM orders") == [(0,)]
+
+
+def test_a_shop_goes_to_parquet_and_comes_back_in_place(database: Database, tmp_path: Path) -> None:
+    spec = importlib.util.spec_from_file_location(
+        "shop_round_trip", EXAMPLES / "shop_round_trip.py"
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    example = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(example)
+    with (
+        database.owner.connect() as connection,
+        Datastore.from_config(config_of(database.owner), name="warehouse") as warehouse,
+        Datastore(type="local", path=str(tmp_path)) as lake,
+    ):
+        example.make(connection, 300)
+        connection.execute("CREATE SCHEMA kept")
+        for table in example.TABLES:
+            connection.execute(f"CREATE TABLE kept.{table} AS TABLE shop.{table}".encode())
+        before = example.catalogue(connection)
+        assert len(before) > 100
+        out = {table: example.copy_out(warehouse, lake, table) for table in example.TABLES}
+        back = {table: example.copy_back(warehouse, lake, table) for table in example.TABLES}
+        assert example.catalogue(connection) == before
+        for table in example.TABLES:
+            assert out[table].digest == back[table].digest
+            one, other = f"TABLE kept.{table}", f"TABLE shop.{table}"
+            # By the server, which knows nothing of us; both ways.
+            for query in (f"{one} EXCEPT ALL {other}", f"{other} EXCEPT ALL {one}"):
+                assert connection.execute(query.encode()).fetchall() == []
+    assert not staged(database)
