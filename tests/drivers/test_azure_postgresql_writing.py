@@ -227,7 +227,7 @@ def test_a_commit_that_never_came_is_no_commit(database: Database, between: Prox
 # Rights
 
 
-@pytest.mark.parametrize("mode", list(WriteMode))
+@pytest.mark.parametrize("mode", [one for one in WriteMode if one != WriteMode.CREATE_APPEND])
 def test_one_part_needs_no_right_to_stage(database: Database, mode: WriteMode) -> None:
     with driver_of(database.owner) as owner:
         write(owner, ORDERS, DATA, keys=("id",))
@@ -238,7 +238,7 @@ def test_one_part_needs_no_right_to_stage(database: Database, mode: WriteMode) -
     options = known.get(mode, {})
     table = TableName("other", "desk") if mode == WriteMode.CREATE else ORDERS
     # The key keeps out what would be there twice.
-    data = MORE.slice(1) if mode in {WriteMode.APPEND, WriteMode.CREATE_APPEND} else MORE
+    data = MORE.slice(1) if mode == WriteMode.APPEND else MORE
     if mode == WriteMode.REPLACE_PARTITIONS:
         data = pa.table({"id": [9], "word": pa.array([None], pa.string())})
     clerk = database.clerk.username
@@ -262,7 +262,6 @@ def test_one_part_needs_no_right_to_stage(database: Database, mode: WriteMode) -
     expected = {
         WriteMode.CREATE: [3, 4],
         WriteMode.APPEND: [1, 2, 3, 4],
-        WriteMode.CREATE_APPEND: [1, 2, 3, 4],
         WriteMode.REPLACE: [3, 4],
         WriteMode.UPSERT: [1, 2, 3, 4],
         WriteMode.REPLACE_PARTITIONS: [1, 3, 9],
@@ -443,14 +442,12 @@ def test_a_restricting_foreign_key_is_refused_if_rows_refer(
         driver.plan_write(one_part(WriteMode.REPLACE))
 
 
-@pytest.mark.parametrize("action", ["CASCADE", "SET NULL"])
 def test_a_cascading_foreign_key_is_refused(
-    database: Database, driver: AzurePostgreSQLDriver, action: str
+    database: Database, driver: AzurePostgreSQLDriver
 ) -> None:
     write(driver, ORDERS, DATA, keys=("id",))
     database.run(
-        "CREATE TABLE items "
-        f"(id bigint CONSTRAINT items_of_orders REFERENCES orders ON DELETE {action})"
+        "CREATE TABLE items (id bigint CONSTRAINT items_of_orders REFERENCES orders ON DELETE CASCADE)"
     )
     database.run("INSERT INTO items VALUES (2)")
     with pytest.raises(PreconditionFailedError, match="items_of_orders"):
@@ -512,8 +509,7 @@ def test_triggers_fire_as_for_any_insert(
     assert_same_table(read(driver, ORDERS), MORE)
 
 
-@either_way
-@pytest.mark.parametrize("referenced", [False, True], ids=["alone", "referenced"])
+@pytest.mark.parametrize(("parts", "referenced"), [(1, False), (1, True), (None, False)])
 def test_a_reader_sees_one_state_or_the_next(
     database: Database, driver: AzurePostgreSQLDriver, parts: int | None, *, referenced: bool
 ) -> None:
