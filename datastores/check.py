@@ -82,7 +82,7 @@ HEADS = ("store", "type", "where", *STAGES)
 def check_store(store: Datastore) -> StoreCheck:
     """Try each stage in turn, and say what was found; raises nothing of a service.
 
-    Costs a connection, a listing, and one small write to the staging, which is removed again.
+    Costs a connection, a listing, and one small write, which is taken back before it shows.
     """
     found = StoreCheck(
         store=store.label,
@@ -159,9 +159,9 @@ def _write_table(store: Datastore) -> None:
     table = pa.table({"datastores_check": [1]})
     name = TableName(f"datastores_check_{uuid.uuid4().hex[:12]}")
     session = store.tabular.begin(
-        WriteRequest(table=name, schema=table.schema, mode=WriteMode.CREATE)
+        WriteRequest(table=name, schema=table.schema, mode=WriteMode.CREATE, parts=1)
     )
-    # Staged and taken back: what is tried is all that publishing does not.
+    # Written and taken back: what is tried is all that publishing does not.
     try:
         session.write("0", table.to_reader())
     finally:

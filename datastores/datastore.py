@@ -392,6 +392,7 @@ class Datastore:
                 schema=conversion.schema,
                 mode=WriteMode.parse(mode),
                 keys=tuple(keys),
+                parts=1,
                 partition_by=tuple(partition_by),
                 rows_per_file=rows_per_file,
                 format=format,

@@ -201,6 +201,8 @@ class WriteRequest:
     """Columns that identify a row; `upsert` needs them."""
     job: str = field(default_factory=new_job_id)
     """Names the staging; file names hold it, so that two jobs never collide."""
+    parts: int | None = None
+    """How many parts the process that begins the write will write itself; None if others do."""
     partition_by: tuple[str, ...] = ()
     """Columns that become Hive folders; file stores only."""
     rows_per_file: int | None = None

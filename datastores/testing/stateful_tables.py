@@ -40,6 +40,7 @@ _FILTERS = st.sampled_from(
         [[("value", "is null")], [("id", "!=", 3)]],
     ]
 )
+_PARTS = st.sampled_from([None, 1])
 _UNKEYED = (WriteMode.CREATE, WriteMode.REPLACE, WriteMode.APPEND, WriteMode.CREATE_APPEND)
 
 
@@ -60,8 +61,8 @@ class TableMachine(RuleBasedStateMachine):
         if hasattr(self, "driver"):
             self.driver.close()
 
-    @rule(mode=st.sampled_from(_UNKEYED), rows=_ROWS)
-    def write(self, mode: WriteMode, rows: list[dict[str, Any]]) -> None:
+    @rule(mode=st.sampled_from(_UNKEYED), rows=_ROWS, parts=_PARTS)
+    def write(self, mode: WriteMode, rows: list[dict[str, Any]], parts: int | None) -> None:
         """Write in one of the modes that know no key."""
         if mode not in self.driver.capabilities.write_modes:
             return
@@ -72,40 +73,40 @@ class TableMachine(RuleBasedStateMachine):
             rows = [row for row in rows if row["id"] not in known]
         wrong = AlreadyExistsError if mode == WriteMode.CREATE else NotFoundError
         try:
-            self._write(rows, mode)
+            self._write(rows, mode, parts)
         except wrong:
             assert (self.rows is None) == (mode == WriteMode.APPEND)
         else:
             self.rows = [*old, *rows] if keeps_old else rows
 
     @precondition(lambda self: self.rows is not None)
-    @rule(rows=_ROWS)
-    def upsert(self, rows: list[dict[str, Any]]) -> None:
+    @rule(rows=_ROWS, parts=_PARTS)
+    def upsert(self, rows: list[dict[str, Any]], parts: int | None) -> None:
         """Update the rows that are there, and insert the others."""
         if WriteMode.UPSERT not in self.driver.capabilities.write_modes:
             return
         assert self.rows is not None
-        self._write(rows, WriteMode.UPSERT)
+        self._write(rows, WriteMode.UPSERT, parts)
         merged = {row["id"]: row for row in [*self.rows, *rows]}
         self.rows = list(merged.values())
 
     @precondition(lambda self: bool(self.rows))
-    @rule(row=_ROW)
-    def upsert_twice(self, row: dict[str, Any]) -> None:
+    @rule(row=_ROW, parts=_PARTS)
+    def upsert_twice(self, row: dict[str, Any], parts: int | None) -> None:
         """Be refused for a key that is there twice in the data."""
         if WriteMode.UPSERT not in self.driver.capabilities.write_modes:
             return
         try:
-            self._write([row, row], WriteMode.UPSERT)
+            self._write([row, row], WriteMode.UPSERT, parts)
         except DataError:
             return
         raise AssertionError("a duplicate key was taken")
 
     @precondition(lambda self: self.rows is not None)
-    @rule(mode=st.sampled_from([WriteMode.REPLACE, WriteMode.APPEND]), rows=_ROWS)
-    def fail(self, mode: WriteMode, rows: list[dict[str, Any]]) -> None:
+    @rule(mode=st.sampled_from([WriteMode.REPLACE, WriteMode.APPEND]), rows=_ROWS, parts=_PARTS)
+    def fail(self, mode: WriteMode, rows: list[dict[str, Any]], parts: int | None) -> None:
         """Break in the middle of a source, and change nothing."""
-        request = WriteRequest(table=self.table, schema=SCHEMA, mode=mode)
+        request = WriteRequest(table=self.table, schema=SCHEMA, mode=mode, parts=parts)
         session = self.driver.begin(request)
         try:
             session.write("0", broken(pa.Table.from_pylist(rows, SCHEMA)))
@@ -137,10 +138,11 @@ class TableMachine(RuleBasedStateMachine):
         else:
             assert _sorted(read(self.driver, self.table, 2).to_pylist()) == _sorted(self.rows)
 
-    def _write(self, rows: list[dict[str, Any]], mode: WriteMode) -> None:
+    def _write(self, rows: list[dict[str, Any]], mode: WriteMode, parts: int | None) -> None:
         keyed = WriteMode.UPSERT in self.driver.capabilities.write_modes
+        keys = ("id",) if keyed else ()
         data = pa.Table.from_pylist(rows, SCHEMA)
-        write(self.driver, self.table, data, mode, keys=("id",) if keyed else ())
+        write(self.driver, self.table, data, mode, keys=keys, parts=parts)
 
 
 def _sorted(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

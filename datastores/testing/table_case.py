@@ -48,6 +48,7 @@ def write(
     **options: Any,
 ) -> None:
     """Write a table in one part, and discard the staging whatever happens."""
+    options = {"parts": 1, **options}
     session = driver.begin(WriteRequest(table=table, schema=data.schema, mode=mode, **options))
     try:
         session.publish([session.write("0", data.to_reader())])

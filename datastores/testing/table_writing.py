@@ -43,6 +43,8 @@ _STAYS: dict[WriteMode, list[int]] = {
     WriteMode.REPLACE_PARTITIONS: [0, 1],
 }
 MODES_ON_EXISTING = tuple(_STAYS)
+# Known to be one part, a write may need no staging.
+either_way = pytest.mark.parametrize("parts", [None, 1], ids=["staged", "one part"])
 
 
 class BrokenSourceError(Exception):
@@ -77,9 +79,10 @@ class WritingConformance(TableCase):
         """Create the table that a write in `mode` then meets."""
         write(driver, table, OLD, WriteMode.CREATE, **self.create_options(mode))
 
+    @either_way
     @pytest.mark.parametrize("mode", MODES_ON_EXISTING)
     def test_a_mode_on_a_table_that_exists(
-        self, driver: TableDriver, table: TableName, mode: WriteMode
+        self, driver: TableDriver, table: TableName, mode: WriteMode, parts: int | None
     ) -> None:
         if mode not in driver.capabilities.write_modes:
             write(driver, table, OLD)
@@ -88,21 +91,22 @@ class WritingConformance(TableCase):
             assert_same_table(read(driver, table), OLD)
             return
         self.create_old(driver, table, mode)
-        write(driver, table, NEW, mode, **self.options(mode))
+        write(driver, table, NEW, mode, parts=parts, **self.options(mode))
         expected = pa.concat_tables([OLD.take(pa.array(_STAYS[mode], pa.int64())), NEW])
         assert_same_table(read(driver, table, 2).select(SCHEMA.names), expected)
         assert not self.staging_left(driver)
 
+    @either_way
     @pytest.mark.parametrize("mode", [WriteMode.CREATE, WriteMode.REPLACE, WriteMode.CREATE_APPEND])
     def test_a_mode_on_a_table_that_does_not_exist(
-        self, driver: TableDriver, table: TableName, mode: WriteMode
+        self, driver: TableDriver, table: TableName, mode: WriteMode, parts: int | None
     ) -> None:
         if mode not in driver.capabilities.write_modes:
             with pytest.raises(UnsupportedOperationError):
                 write(driver, table, NEW, mode)
             assert driver.tables() == []
             return
-        write(driver, table, NEW, mode)
+        write(driver, table, NEW, mode, parts=parts)
         assert_same_table(read(driver, table), NEW)
 
     def test_create_refuses_a_table_that_exists(
@@ -165,25 +169,29 @@ class WritingConformance(TableCase):
             driver.begin(WriteRequest(table=table, schema=pa.schema([])))
         assert driver.tables() == []
 
+    @either_way
     @pytest.mark.parametrize("mode", MODES_ON_EXISTING)
     def test_a_source_that_breaks_changes_nothing(
-        self, driver: TableDriver, table: TableName, mode: WriteMode
+        self, driver: TableDriver, table: TableName, mode: WriteMode, parts: int | None
     ) -> None:
         if mode not in driver.capabilities.write_modes:
             pytest.skip("the mode is not declared")
         self.create_old(driver, table, mode)
         session = driver.begin(
-            WriteRequest(table=table, schema=SCHEMA, mode=mode, **self.options(mode))
+            WriteRequest(table=table, schema=SCHEMA, mode=mode, parts=parts, **self.options(mode))
         )
         session.write("0", NEW.to_reader())
         with pytest.raises(BrokenSourceError):
-            session.write("1", broken(NEW))
+            session.write("0" if parts == 1 else "1", broken(NEW))
         session.discard()
         assert_same_table(read(driver, table).select(SCHEMA.names), OLD)
         assert not self.staging_left(driver)
 
-    def test_a_part_written_twice_counts_once(self, driver: TableDriver, table: TableName) -> None:
-        session = driver.begin(WriteRequest(table=table, schema=SCHEMA))
+    @either_way
+    def test_a_part_written_twice_counts_once(
+        self, driver: TableDriver, table: TableName, parts: int | None
+    ) -> None:
+        session = driver.begin(WriteRequest(table=table, schema=SCHEMA, parts=parts))
         session.write("0", OLD.to_reader())
         again = session.write("0", OLD.to_reader())
         session.publish([again])
@@ -191,9 +199,12 @@ class WritingConformance(TableCase):
         assert_same_table(read(driver, table), OLD)
         assert not self.staging_left(driver)
 
-    def test_publishing_twice_publishes_once(self, driver: TableDriver, table: TableName) -> None:
+    @either_way
+    def test_publishing_twice_publishes_once(
+        self, driver: TableDriver, table: TableName, parts: int | None
+    ) -> None:
         write(driver, table, OLD)
-        request = WriteRequest(table=table, schema=SCHEMA, mode=WriteMode.APPEND)
+        request = WriteRequest(table=table, schema=SCHEMA, mode=WriteMode.APPEND, parts=parts)
         session = driver.begin(request)
         receipts = [session.write("0", NEW.to_reader())]
         session.publish(receipts)
@@ -215,9 +226,12 @@ class WritingConformance(TableCase):
         session.discard()
         assert_same_table(read(driver, table, 2), OLD)
 
-    def test_two_appends_are_both_kept(self, driver: TableDriver, table: TableName) -> None:
+    @either_way
+    def test_two_appends_are_both_kept(
+        self, driver: TableDriver, table: TableName, parts: int | None
+    ) -> None:
         write(driver, table, OLD)
-        request = {"table": table, "schema": SCHEMA, "mode": WriteMode.APPEND}
+        request = {"table": table, "schema": SCHEMA, "mode": WriteMode.APPEND, "parts": parts}
         one, other = (driver.begin(WriteRequest(**request)) for _ in range(2))
         first, second = one.write("0", NEW.to_reader()), other.write("0", OLD.to_reader())
         other.publish([second])
@@ -227,9 +241,10 @@ class WritingConformance(TableCase):
         assert_same_table(read(driver, table), pa.concat_tables([OLD, OLD, NEW]))
         assert not self.staging_left(driver)
 
+    @either_way
     @pytest.mark.parametrize("key", [3, None], ids=["twice", "null"])
     def test_upsert_refuses_keys_that_name_no_single_row(
-        self, driver: TableDriver, table: TableName, key: int | None
+        self, driver: TableDriver, table: TableName, key: int | None, parts: int | None
     ) -> None:
         if WriteMode.UPSERT not in driver.capabilities.write_modes:
             pytest.skip("upsert is not declared")
@@ -237,7 +252,7 @@ class WritingConformance(TableCase):
         loose = SCHEMA.set(0, pa.field("id", pa.int64()))
         data = pa.table({"id": [3, key], "day": ["x", "y"], "total": [1.0, 2.0]}, loose)
         with pytest.raises(DataError, match="id"):
-            write(driver, table, data, WriteMode.UPSERT, keys=("id",))
+            write(driver, table, data, WriteMode.UPSERT, keys=("id",), parts=parts)
         assert_same_table(read(driver, table), OLD)
         assert not self.staging_left(driver)
 

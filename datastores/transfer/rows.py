@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -59,6 +60,7 @@ class RowJob(Job):
             self.close()
             raise
         self.parts = _parts(self._read_plan, write_plan.max_parts)
+        self._request = replace(self._request, parts=len(self.parts))
         self.plan = self._copy_plan(write_plan, workers)
 
     @override
@@ -111,6 +113,7 @@ class RowJob(Job):
             mode=WriteMode.parse(options.get("mode", WriteMode.CREATE)),
             keys=tuple(options.get("keys", ())),
             job=options.get("job") or new_job_id(),
+            parts=max(1, len(self._read_plan.splits)),
             partition_by=tuple(options.get("partition_by", ())),
             rows_per_file=options.get("rows_per_file"),
             format=options.get("format"),

@@ -20,7 +20,6 @@ from datastores import Datastore, Workspace, copy
 from datastores.drivers.azure_postgresql.config import AzurePostgreSQLConfig
 from datastores.drivers.azure_postgresql.driver import AzurePostgreSQLDriver
 from datastores.drivers.base import ScanRequest, Split, WriteRequest
-from datastores.errors import PreconditionFailedError
 from datastores.secrets import Secret, SecretRef
 from datastores.testing.arrow import assert_same_table
 from datastores.testing.table_case import read, write
@@ -135,73 +134,18 @@ def write_part(session: Any, part: str, data: pa.Table) -> Any:
     return session.write(part, data.to_reader())
 
 
+@pytest.mark.parametrize("parts", [None, 1], ids=["staged", "one part"])
 def test_two_attempts_at_one_part_at_once_count_once(
-    database: Database, config: AzurePostgreSQLConfig
+    database: Database, config: AzurePostgreSQLConfig, parts: int | None
 ) -> None:
     data = pa.table({"id": list(range(1_000))})
     with ThreadPoolExecutor(4) as pool, AzurePostgreSQLDriver(config) as driver:
-        session = driver.begin(WriteRequest(table=ORDERS, schema=data.schema))
+        session = driver.begin(WriteRequest(table=ORDERS, schema=data.schema, parts=parts))
         receipts = list(pool.map(lambda _: session.write("0", data.to_reader()), range(4)))
         assert len(set(receipts)) == 1
         list(pool.map(lambda _: session.publish(receipts), range(4)))
         session.discard()
         assert_same_table(read(driver, ORDERS), data)
-    assert not staged(database)
-
-
-def test_readers_never_see_an_empty_table(
-    database: Database, config: AzurePostgreSQLConfig
-) -> None:
-    data = pa.table({"id": list(range(2_000))})
-    seen: set[int] = set()
-    stop = threading.Event()
-
-    def watch() -> None:
-        with database.owner.connect() as connection:
-            while not stop.is_set():
-                [(count,)] = connection.execute("SELECT count(*) FROM orders").fetchall()
-                seen.add(count)
-
-    with ThreadPoolExecutor(1) as pool, AzurePostgreSQLDriver(config) as driver:
-        write(driver, ORDERS, data)
-        watching = pool.submit(watch)
-        try:
-            for _ in range(5):
-                write(driver, ORDERS, data, WriteMode.REPLACE)
-        finally:
-            stop.set()
-        watching.result()
-    assert seen == {2_000}
-
-
-def test_replace_keeps_what_hangs_on_a_table(
-    database: Database, config: AzurePostgreSQLConfig
-) -> None:
-    with AzurePostgreSQLDriver(config) as driver:
-        data = pa.table({"id": [1, 2], "word": ["a", "b"]})
-        write(driver, ORDERS, data, keys=("id",))
-        database.run("CREATE VIEW words AS SELECT word FROM orders")
-        database.run("CREATE INDEX by_word ON orders (word)")
-        database.run(f'GRANT SELECT ON orders TO "{database.stranger.username}"')
-        before = database.run(
-            "SELECT oid, relacl::text, relhasindex FROM pg_class WHERE relname = 'orders'"
-        )
-        write(driver, ORDERS, data.slice(1), WriteMode.REPLACE)
-        assert (
-            database.run(
-                "SELECT oid, relacl::text, relhasindex FROM pg_class WHERE relname = 'orders'"
-            )
-            == before
-        )
-        assert database.run("SELECT word FROM words") == [("b",)]
-        database.run(
-            "CREATE TABLE items (id bigint CONSTRAINT items_of_orders REFERENCES orders ON DELETE CASCADE)"
-        )
-        database.run("INSERT INTO items VALUES (2)")
-        with pytest.raises(PreconditionFailedError, match="items_of_orders"):
-            write(driver, ORDERS, data, WriteMode.REPLACE)
-        write(driver, ORDERS, data, WriteMode.UPSERT, keys=("id",))
-    assert database.run("SELECT * FROM items") == [(2,)]
     assert not staged(database)
 
 

@@ -231,14 +231,14 @@ def test_a_missing_right_to_stage_is_named_with_its_grant(database: Database) ->
     with driver_of(clerk) as driver:
         assert_same_table(read(driver, ORDERS), DATA)
         with pytest.raises(PermissionDeniedError, match="GRANT CREATE ON DATABASE"):
-            write(driver, ORDERS, DATA, WriteMode.APPEND)
+            write(driver, ORDERS, DATA, WriteMode.APPEND, parts=2)
     database.run("CREATE SCHEMA staging")
     with driver_of(clerk, staging_schema="staging") as driver:
         with pytest.raises(PermissionDeniedError, match='GRANT USAGE, CREATE ON SCHEMA "staging"'):
-            write(driver, ORDERS, DATA, WriteMode.APPEND)
+            write(driver, ORDERS, DATA, WriteMode.APPEND, parts=2)
         database.run(f'GRANT USAGE, CREATE ON SCHEMA staging TO "{clerk.username}"')
         more = pa.table({"id": [3, 4], "word": ["x", "y"]})
-        write(driver, ORDERS, more, WriteMode.UPSERT, keys=("id",))
+        write(driver, ORDERS, more, WriteMode.UPSERT, keys=("id",), parts=2)
         with pytest.raises(PermissionDeniedError, match='GRANT USAGE, CREATE ON SCHEMA "public"'):
             write(driver, TableName("other", "public"), DATA)
     assert database.run("SELECT word FROM orders ORDER BY id") == [("a",), (None,), ("x",), ("y",)]

@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from datastores.drivers.azure_postgresql.client import Connection
+from datastores.drivers.azure_postgresql.references import Reference, find_references
 from datastores.drivers.azure_postgresql.stored import given_back
 from datastores.drivers.azure_postgresql.types import (
     CATALOG,
@@ -53,6 +54,8 @@ class Column:
     key: bool = False
     generated: bool = False
     """Computed by the server, which takes no value for it."""
+    numbered: bool = False
+    """Filled from a sequence of its own where no value is given."""
     collation: str | None = None
     labels: tuple[str, ...] = ()
     """If it is an enum or an array of one, and no domain: what makes the type anew elsewhere."""
@@ -101,8 +104,10 @@ class Table:
     columns: tuple[Column, ...]
     unique: tuple[frozenset[str], ...]
     """Sets of columns, none of them NULL, that the table declares unique."""
-    cascades: tuple[str, ...]
-    """Foreign keys that point here and change their own table when rows go from this one."""
+    references: tuple[Reference, ...]
+    """Foreign keys that point here, of other tables or its own."""
+    bypassed: str | None
+    """What COPY would pass by or be refused for, and INSERT would not; None if nothing."""
     pages: int | None
     """How many pages a heap has that can be read in ranges; None if it is none."""
     bytes: int | None
@@ -174,7 +179,8 @@ def find_table(connection: Connection, name: TableName) -> Table | None:
         """
         SELECT c.oid, c.relkind, c.relhassubclass, a.amname, c.reltuples,
             CASE WHEN c.relkind = ANY('{r,m}') THEN pg_catalog.pg_relation_size(c.oid) END,
-            pg_catalog.current_setting('block_size')::bigint
+            pg_catalog.current_setting('block_size')::bigint,
+            pg_catalog.row_security_active(c.oid), c.relhasrules AND c.relkind <> 'v'
         FROM pg_catalog.pg_class c
         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
         LEFT JOIN pg_catalog.pg_am a ON a.oid = c.relam
@@ -184,7 +190,7 @@ def find_table(connection: Connection, name: TableName) -> Table | None:
     ).fetchone()
     if found is None:
         return None
-    oid, kind, has_children, method, rows, size, page = found
+    oid, kind, has_children, method, rows, size, page, secured, ruled = found
     heap = kind in _PAGED and method == "heap" and not has_children
     unique, primary = _keys(connection, oid)
     columns = _table_columns(connection, oid, primary)
@@ -194,7 +200,8 @@ def find_table(connection: Connection, name: TableName) -> Table | None:
         kind=kind,
         columns=columns,
         unique=tuple(one for one in unique if one <= never_null),
-        cascades=_cascades(connection, oid),
+        references=find_references(connection, oid),
+        bypassed="row-level security" if secured else "a rule" if ruled else None,
         pages=-(-size // page) if heap else None,
         bytes=size if heap else None,
         # -1: it was never counted.
@@ -221,17 +228,6 @@ def _keys(connection: Connection, oid: int) -> tuple[list[frozenset[str]], froze
     return unique, primary
 
 
-def _cascades(connection: Connection, oid: int) -> tuple[str, ...]:
-    rows = connection.execute(
-        """
-        SELECT conname FROM pg_catalog.pg_constraint
-        WHERE confrelid = %s AND contype = 'f' AND confdeltype = ANY('{c,n,d}') ORDER BY conname
-        """,
-        (oid,),
-    ).fetchall()
-    return tuple(name for (name,) in rows)
-
-
 def _table_columns(connection: Connection, oid: int, primary: frozenset[str]) -> tuple[Column, ...]:
     with full_names(connection):
         rows = connection.execute(
@@ -239,7 +235,13 @@ def _table_columns(connection: Connection, oid: int, primary: frozenset[str]) ->
             SELECT a.attname, a.atttypid, a.atttypmod, a.attndims,
                 pg_catalog.format_type(a.atttypid, a.atttypmod),
                 pg_catalog.format_type(a.atttypid, -1),
-                a.attnotnull, a.attgenerated <> '', pg_catalog.col_description(a.attrelid, a.attnum),
+                a.attnotnull, a.attgenerated <> '',
+                EXISTS (SELECT 1 FROM pg_catalog.pg_depend d
+                    WHERE d.refobjid = a.attrelid AND d.refobjsubid = a.attnum
+                    AND d.refclassid = 'pg_catalog.pg_class'::regclass
+                    AND d.classid = d.refclassid AND d.deptype IN ('a', 'i')
+                    AND EXISTS (SELECT 1 FROM pg_catalog.pg_sequence s WHERE s.seqrelid = d.objid)),
+                pg_catalog.col_description(a.attrelid, a.attnum),
                 CASE WHEN a.attcollation <> t.typcollation THEN a.attcollation::regcollation::text END
             FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
             WHERE a.attrelid = %s AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum
@@ -248,7 +250,9 @@ def _table_columns(connection: Connection, oid: int, primary: frozenset[str]) ->
         ).fetchall()
     types = _types(connection, {row[1] for row in rows})
     columns = []
-    for name, type_oid, modifier, dims, type_, bare, not_null, generated, note, collation in rows:
+    for row in rows:
+        name, type_oid, modifier, dims, type_, bare = row[:6]
+        not_null, generated, numbered, note, collation = row[6:]
         mapped = from_postgresql(types, type_oid, modifier, dims)
         columns.append(
             Column(
@@ -260,6 +264,7 @@ def _table_columns(connection: Connection, oid: int, primary: frozenset[str]) ->
                 nullable=not not_null,
                 key=name in primary,
                 generated=generated,
+                numbered=numbered,
                 collation=collation,
                 labels=_labels(types, type_oid),
             )

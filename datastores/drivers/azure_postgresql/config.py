@@ -31,7 +31,7 @@ class AzurePostgreSQLConfig(DriverConfig):
     connect_timeout_seconds: float = 10.0
     """For each address of the host."""
     staging_schema: str = "_datastores"
-    """Holds rows that are not published yet; created when needed, and dropped when empty."""
+    """Holds what is written in several parts until it is published; created when needed, dropped when empty."""
     username: str | None = credential("password")  # it declares a field
     password: Secret | SecretRef | None = credential("password", secret=True)
     connection_string: Secret | SecretRef | None = credential("connection_string", secret=True)

@@ -36,7 +36,11 @@ from datastores.values import Atomicity, Capabilities, Snapshot, TableName, Writ
 
 
 class AzurePostgreSQLDriver(TableDriver):
-    """Tables of one PostgreSQL database."""
+    """Tables of one PostgreSQL database.
+
+    Rows are written as INSERT would: triggers fire, policies are checked. A sequence that numbers a
+    column stays where it is when values for the column are written: `setval` moves it.
+    """
 
     config_type = AzurePostgreSQLConfig
     capabilities = Capabilities(

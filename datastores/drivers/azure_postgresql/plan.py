@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 
@@ -11,8 +11,9 @@ from datastores.drivers.azure_postgresql import catalog
 from datastores.drivers.azure_postgresql.catalog import DIALECT, Column, Table, qualified
 from datastores.drivers.azure_postgresql.client import Client, Connection
 from datastores.drivers.azure_postgresql.limits import check_limits
+from datastores.drivers.azure_postgresql.references import refers
 from datastores.drivers.azure_postgresql.restore import Declaration, Enum, declared
-from datastores.drivers.azure_postgresql.rights import check_rights
+from datastores.drivers.azure_postgresql.rights import Rights
 from datastores.drivers.azure_postgresql.stored import to_postgresql
 from datastores.drivers.azure_postgresql.types import Mapped
 from datastores.drivers.base import ColumnPlan, Verdict, WritePlan, WriteRequest
@@ -23,6 +24,7 @@ from datastores.drivers.sql.statements import SQLColumn, create_table
 from datastores.drivers.sql.target import check_existence, check_keys, check_names, check_request
 from datastores.errors import (
     DataError,
+    DatastoreError,
     PreconditionFailedError,
     SchemaMismatchError,
     UnsupportedOperationError,
@@ -48,6 +50,7 @@ class WriteColumn:
     """The same without length or precision, for a cast that changes nothing."""
     mapped: Mapped
     nullable: bool
+    numbered: bool = False
     note: str | None = field(default=None, compare=False)
     """What the plan says of its type."""
 
@@ -91,25 +94,48 @@ class WriteColumn:
             yield f"longer texts than {self.type} are refused{padded}"
         elif self.incoming != self.arrow:
             yield f"each value is checked to fit {self.type}"
+        elif self.numbered:
+            yield "its sequence stays where it is"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
     """A write that was checked against the target as it is now."""
 
     columns: tuple[WriteColumn, ...]
-    statements: tuple[str, ...]
+    statements: tuple[str, ...] = ()
     """DDL, if the table has to be created."""
     enums: tuple[Enum, ...] = ()
     """Which of it creates types, that other tables may share."""
+    detour: str | None = None
+    """Why rows cannot be copied into the table as they come, or None if they can."""
+    referenced: bool = False
+    """Whether foreign keys point at the table."""
+    direct: bool = False
+    """Whether all is one part, of one transaction, and nothing is staged."""
+    unstaged: DatastoreError | None = None
+    """Why nothing can be staged, or None if it can."""
+
+    @property
+    def staged(self) -> tuple[SQLColumn, ...]:
+        """The columns of a table that holds rows until they are published."""
+        return tuple(SQLColumn(name=one.name, type=one.mapped.wire) for one in self.columns)
 
     def plan(self) -> WritePlan:
         """Return it for people."""
+        path = "binary COPY into staging tables, unlogged"
+        if self.direct:
+            path = "binary COPY straight into the table"
+            if self.detour:
+                path = f"binary COPY into a temporary table, since {self.detour}"
+        if self.unstaged:
+            path += f"; one part, since there is {self.unstaged.message}"
         return WritePlan(
             columns=tuple(one.plan() for one in self.columns),
             statements=self.statements,
-            bulk_path="binary COPY into an unlogged staging table",
+            bulk_path=path,
             publish="appears at once when finished (one transaction)",
+            max_parts=1 if self.direct else None,
         )
 
 
@@ -119,9 +145,15 @@ def prepare(client: Client, request: WriteRequest) -> Prepared:
     with client.transaction("plan_write", str(request.table)) as connection:
         table = catalog.find_table(connection, request.table)
         prepared = resolve(connection, table, request)
-        types = [one.name for one in prepared.enums]
-        check_rights(connection, request, table, client.config.staging_schema, types)
-    return prepared
+        rights = Rights(connection, request)
+        rights.check_target(table, [one.name for one in prepared.enums])
+        direct, unstaged = request.parts == 1, None
+        if not direct:
+            unstaged = rights.why_unstaged(client.config.staging_schema)
+            direct = unstaged is not None
+        if direct and prepared.detour:
+            rights.check_temporary(prepared.detour)
+    return replace(prepared, direct=direct, unstaged=unstaged)
 
 
 def resolve(connection: Connection, table: Table | None, request: WriteRequest) -> Prepared:
@@ -136,25 +168,62 @@ def resolve(connection: Connection, table: Table | None, request: WriteRequest) 
             target=str(request.table),
             advice="Write to the table under it",
         )
-    if table.cascades and request.mode in _DELETES:
-        raise PreconditionFailedError(
-            f"the foreign key {table.cascades[0]!r} points at {request.table} and would change or "
-            "delete rows of its own table",
-            driver=DIALECT.engine,
-            target=str(request.table),
-            advice="Use upsert or append, or make the foreign key ON DELETE NO ACTION DEFERRABLE",
-        )
+    if request.mode in _DELETES:
+        _check_references(connection, table, request)
     generated = {one.name for one in table.columns if one.generated}
     if given := sorted(generated & set(request.schema.names)):
+        others = [name for name in request.schema.names if name not in generated]
         raise SchemaMismatchError(
             f"column {given[0]!r} of {request.table} is computed by PostgreSQL",
             target=str(request.table),
-            advice="Leave it out with columns=[...]",
+            advice=f"Leave it out with columns={others}",
         )
     known = {one.name: one for one in table.columns if not one.generated}
     check_names(request, known)
     check_keys(request, table.unique)
-    return Prepared(tuple(_existing(field, known[field.name]) for field in request.schema), ())
+    columns = tuple(_existing(field, known[field.name]) for field in request.schema)
+    return Prepared(
+        columns=columns,
+        detour=_detour(request, table, columns),
+        referenced=bool(table.references),
+    )
+
+
+def _check_references(connection: Connection, table: Table, request: WriteRequest) -> None:
+    """Refuse to delete rows that a foreign key would take others with, or would not let go."""
+    for one in table.references:
+        if one.cascades:
+            raise PreconditionFailedError(
+                f"the foreign key {one.name!r} points at {request.table} and would change or "
+                "delete rows of its own table",
+                driver=DIALECT.engine,
+                target=str(request.table),
+                advice="Use upsert or append, or make the foreign key ON DELETE NO ACTION",
+            )
+        if one.restricts and refers(connection, one):
+            raise PreconditionFailedError(
+                f"rows of {one.table} refer to {request.table}, and the foreign key {one.name!r} "
+                "lets none of those go, not even for an equal one",
+                driver=DIALECT.engine,
+                target=str(request.table),
+                advice="Use upsert or append, or make the foreign key ON DELETE NO ACTION",
+            )
+
+
+def _detour(
+    request: WriteRequest, table: Table | None, columns: tuple[WriteColumn, ...]
+) -> str | None:
+    """Return why COPY cannot do to the table what INSERT does, or None if it can."""
+    if request.mode in {WriteMode.UPSERT, WriteMode.REPLACE_PARTITIONS}:
+        return f"the mode is {request.mode}"
+    cast = next((one.name for one in columns if one.mapped.as_text), None)
+    if cast is not None:
+        return f"the server casts column {cast!r}"
+    if table is None:
+        return None
+    if table.references and request.mode in _DELETES:
+        return f"the foreign key {table.references[0].name!r} points at the table"
+    return f"the table has {table.bypassed}" if table.bypassed else None
 
 
 def _existing(field: pa.Field, column: Column) -> WriteColumn:
@@ -180,6 +249,7 @@ def _existing(field: pa.Field, column: Column) -> WriteColumn:
         bare=column.bare,
         mapped=mapped,
         nullable=column.nullable,
+        numbered=column.numbered,
     )
 
 
@@ -216,7 +286,12 @@ def _new(connection: Connection, request: WriteRequest) -> Prepared:
         for one in columns
         if one.arrow != one.mapped.layout.arrow
     ]
-    return Prepared(columns, tuple(statements), tuple(enums))
+    return Prepared(
+        columns=columns,
+        statements=tuple(statements),
+        enums=tuple(enums),
+        detour=_detour(request, None, columns),
+    )
 
 
 def _missing_schemas(connection: Connection, wanted: set[str]) -> list[str]:

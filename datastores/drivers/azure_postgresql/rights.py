@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from datastores.drivers.azure_postgresql.catalog import DIALECT, Table, qualified
 from datastores.drivers.azure_postgresql.client import Connection
@@ -20,80 +21,93 @@ _ON_TABLE: Mapping[WriteMode, tuple[str, ...]] = {
 }
 
 
-def check_rights(
-    connection: Connection,
-    request: WriteRequest,
-    table: Table | None,
-    staging_schema: str,
-    types: Iterable[TableName],
-) -> None:
-    """Refuse a write for which a right is missing; `types` are those it creates.
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """What the role of a connection may do for one write."""
 
-    Raises:
-        PermissionDeniedError: The advice is the GRANT that is needed.
-    """
-    target = qualified(request.table)
-    _check_schema(connection, request, staging_schema, "stage rows in")
-    if table is None:
-        _check_schema(connection, request, target.schema or "", "create a table in")
-        for type_ in types:
-            _check_schema(connection, request, type_.schema or "", f"create the type {type_} in")
-        return
-    name = DIALECT.table(target)
-    wanted = _ON_TABLE[request.mode]
-    rows = connection.execute(
-        "SELECT wanted FROM pg_catalog.unnest(%s::text[]) AS wanted "
-        "WHERE NOT pg_catalog.has_table_privilege(%s, wanted)",
-        (list(wanted), name),
-    ).fetchall()
-    if rows:
-        lacking = ", ".join(right for (right,) in rows)
-        raise _denied(
-            connection,
-            request,
-            f"no right to {lacking} on {request.table}",
-            f"GRANT {lacking} ON {name}",
-        )
+    connection: Connection
+    request: WriteRequest
 
+    def check_target(self, table: Table | None, types: Iterable[TableName]) -> None:
+        """Refuse a write that may not create its table and types, or not do what the mode does.
 
-def _check_schema(connection: Connection, request: WriteRequest, schema: str, what: str) -> None:
-    found = connection.execute(
-        "SELECT pg_catalog.has_schema_privilege(oid, 'USAGE') "
-        "AND pg_catalog.has_schema_privilege(oid, 'CREATE') "
-        "FROM pg_catalog.pg_namespace WHERE nspname = %s",
-        (schema,),
-    ).fetchone()
-    quoted = DIALECT.identifier(schema)
-    if found is None:
-        [(may_create, database)] = connection.execute(
-            "SELECT pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE'), "
-            "pg_catalog.current_database()"
-        ).fetchall()
-        if may_create:
+        Raises:
+            PermissionDeniedError: The advice is the GRANT that is needed.
+        """
+        target = qualified(self.request.table)
+        if table is None:
+            wanted = [(target, "create a table in")]
+            wanted += [(one, f"create the type {one} in") for one in types]
+            for name, what in wanted:
+                if refusal := self._why_not_in(name.schema or "", what):
+                    raise refusal
             return
-        raise _denied(
-            connection,
-            request,
-            f"no right to create the schema {schema!r}, to {what} it",
-            f"GRANT CREATE ON DATABASE {DIALECT.identifier(database)}",
-        )
-    if not found[0]:
-        raise _denied(
-            connection,
-            request,
+        quoted = DIALECT.table(target)
+        rows = self.connection.execute(
+            "SELECT wanted FROM pg_catalog.unnest(%s::text[]) AS wanted "
+            "WHERE NOT pg_catalog.has_table_privilege(%s, wanted)",
+            (list(_ON_TABLE[self.request.mode]), quoted),
+        ).fetchall()
+        if rows:
+            lacking = ", ".join(right for (right,) in rows)
+            raise self._denied(
+                f"no right to {lacking} on {self.request.table}", f"GRANT {lacking} ON {quoted}"
+            )
+
+    def check_temporary(self, why: str) -> None:
+        """Refuse a write that needs a temporary table and may not create one.
+
+        Raises:
+            PermissionDeniedError: The advice is the GRANT that is needed.
+        """
+        if not self._may_on_database("TEMPORARY"):
+            raise self._denied(
+                f"no right to create a temporary table, which is needed since {why}",
+                f"GRANT TEMPORARY ON DATABASE {self._database}",
+            )
+
+    def why_unstaged(self, schema: str) -> PermissionDeniedError | None:
+        """Return why nothing can be staged in a schema, or None if it can."""
+        return self._why_not_in(schema, "stage rows in")
+
+    def _why_not_in(self, schema: str, what: str) -> PermissionDeniedError | None:
+        found = self.connection.execute(
+            "SELECT pg_catalog.has_schema_privilege(oid, 'USAGE') "
+            "AND pg_catalog.has_schema_privilege(oid, 'CREATE') "
+            "FROM pg_catalog.pg_namespace WHERE nspname = %s",
+            (schema,),
+        ).fetchone()
+        if found is None:
+            if self._may_on_database("CREATE"):
+                return None
+            return self._denied(
+                f"no right to create the schema {schema!r}, to {what} it",
+                f"GRANT CREATE ON DATABASE {self._database}",
+            )
+        if found[0]:
+            return None
+        return self._denied(
             f"no right to {what} the schema {schema!r}",
-            f"GRANT USAGE, CREATE ON SCHEMA {quoted}",
+            f"GRANT USAGE, CREATE ON SCHEMA {DIALECT.identifier(schema)}",
         )
 
+    def _may_on_database(self, right: str) -> bool:
+        [(may,)] = self.connection.execute(
+            "SELECT pg_catalog.has_database_privilege(pg_catalog.current_database(), %s)", (right,)
+        ).fetchall()
+        return bool(may)
 
-def _denied(
-    connection: Connection, request: WriteRequest, message: str, grant: str
-) -> PermissionDeniedError:
-    [(user,)] = connection.execute("SELECT current_user::text").fetchall()
-    return PermissionDeniedError(
-        message,
-        driver=DIALECT.engine,
-        operation="write_table",
-        target=str(request.table),
-        advice=f"{grant} TO {DIALECT.identifier(user)}; nothing was changed",
-    )
+    @property
+    def _database(self) -> str:
+        [(name,)] = self.connection.execute("SELECT pg_catalog.current_database()").fetchall()
+        return DIALECT.identifier(name)
+
+    def _denied(self, message: str, grant: str) -> PermissionDeniedError:
+        [(user,)] = self.connection.execute("SELECT current_user::text").fetchall()
+        return PermissionDeniedError(
+            message,
+            driver=DIALECT.engine,
+            operation="write_table",
+            target=str(self.request.table),
+            advice=f"{grant} TO {DIALECT.identifier(user)}; nothing was changed",
+        )

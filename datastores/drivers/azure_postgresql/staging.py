@@ -1,4 +1,4 @@
-"""Where rows wait for their publishing: a schema of our own, with a table of rows for each job.
+"""Where rows wait for their publishing: a schema of our own, with a table for each attempt at a part.
 
 Rows and the journal of parts are unlogged: after a crash of the server both are empty, together,
 so that no part is taken for staged whose rows are gone. The journal of jobs is logged: what was
@@ -7,6 +7,7 @@ published is known for as long as its rows.
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,13 +24,20 @@ _JOBS = """
     began timestamptz NOT NULL DEFAULT now(), published timestamptz
 """
 _PARTS = """
-    job text, part text, rows bigint NOT NULL, bytes bigint NOT NULL, PRIMARY KEY (job, part)
+    job text, part text, staged text NOT NULL, rows bigint NOT NULL, bytes bigint NOT NULL,
+    PRIMARY KEY (job, part)
 """
+_ATTEMPT_DIGITS = 12
 
 
 def run(connection: Connection, statement: str, *values: Any) -> psycopg.Cursor[Any]:
     """Run a statement whose parameters are `$1`, `$2`: a name in it may hold a percent sign."""
     return psycopg.RawCursor(connection).execute(statement.encode(), values or None)
+
+
+def listed(columns: tuple[SQLColumn, ...]) -> str:
+    """Return columns as CREATE TABLE declares them, without keys or NOT NULL."""
+    return ", ".join(f"{DIALECT.identifier(one.name)} {one.type}" for one in columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +51,6 @@ class Staging:
         return DIALECT.table(TableName(name, self.schema))
 
     @property
-    def rows(self) -> str:
-        """The quoted name of the table that holds the job's rows."""
-        return self._table(f"rows_{self.job}")
-
-    @property
     def parts(self) -> str:
         """The quoted name of the journal of parts."""
         return self._table("parts")
@@ -57,15 +60,13 @@ class Staging:
         """The quoted name of the journal of jobs."""
         return self._table("jobs")
 
-    def prepare(self, connection: Connection, columns: tuple[SQLColumn, ...], target: str) -> None:
+    def prepare(self, connection: Connection, target: str) -> None:
         """Create what is missing, and enter the job. In a transaction."""
         self._lock(connection)
         schema = DIALECT.identifier(self.schema)
-        listed = ", ".join(f"{DIALECT.identifier(one.name)} {one.type}" for one in columns)
         statements = [
             f"CREATE TABLE IF NOT EXISTS {self.jobs} ({_JOBS})",
             f"CREATE UNLOGGED TABLE IF NOT EXISTS {self.parts} ({_PARTS})",
-            f"CREATE UNLOGGED TABLE IF NOT EXISTS {self.rows} ({listed})",
         ]
         if not self._exists(connection):
             statements[:0] = [
@@ -83,15 +84,32 @@ class Staging:
             target,
         )
 
+    def create_rows(self, connection: Connection, columns: tuple[SQLColumn, ...]) -> str:
+        """Create a table for one attempt at a part; return its quoted name. In a transaction."""
+        attempt = uuid.uuid4().hex[:_ATTEMPT_DIGITS]
+        table = self._table(f"{self._rows}{attempt}")
+        run(connection, f"CREATE UNLOGGED TABLE {table} ({listed(columns)})")
+        return table
+
+    def enter(self, connection: Connection, part: str, table: str, rows: int, size: int) -> None:
+        """Enter a part whose rows are in a table; of two attempts the second one fails."""
+        run(
+            connection,
+            f"INSERT INTO {self.parts} (job, part, staged, rows, bytes) VALUES ($1, $2, $3, $4, $5)",
+            *(self.job, part, table, rows, size),
+        )
+
     def remove(self, connection: Connection) -> None:
         """Drop the job's rows and entries, and the schema if it is ours and empty. In a transaction."""
         self._lock(connection)
         if not self._holds(connection, "jobs"):
             return
         connection.execute("SET LOCAL client_min_messages = warning")
-        run(connection, f"DROP TABLE IF EXISTS {self.rows}")
-        for journal in (self.parts, self.jobs):
+        # The job's entry first: that waits for attempts that still run, and ends later ones.
+        for journal in (self.jobs, self.parts):
             run(connection, f"DELETE FROM {journal} WHERE job = $1", self.job)
+        for name in self._attempts(connection):
+            run(connection, f"DROP TABLE {self._table(name)}")
         [(left,)] = connection.execute(
             """
             SELECT count(*) FROM pg_catalog.pg_class c
@@ -111,6 +129,22 @@ class Staging:
         ).fetchall()
         if ours:
             run(connection, f"DROP SCHEMA {DIALECT.identifier(self.schema)}")
+
+    @property
+    def _rows(self) -> str:
+        return f"rows_{self.job}_"
+
+    def _attempts(self, connection: Connection) -> list[str]:
+        """Return the names of the job's tables of rows."""
+        found = connection.execute(
+            # By its length too: another job's id may begin as this one's.
+            "SELECT c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n "
+            "ON n.oid = c.relnamespace WHERE n.nspname = %(schema)s AND c.relkind = 'r' "
+            "AND pg_catalog.starts_with(c.relname, %(rows)s) "
+            "AND pg_catalog.length(c.relname) = pg_catalog.length(%(rows)s) + %(digits)s",
+            {"schema": self.schema, "rows": self._rows, "digits": _ATTEMPT_DIGITS},
+        )
+        return [name for (name,) in found.fetchall()]
 
     def _lock(self, connection: Connection) -> None:
         # One at a time creates or drops what jobs share; the lock ends with the transaction.

@@ -1,0 +1,81 @@
+"""Rows into a relation by binary COPY, each value checked to be held exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import pyarrow as pa
+
+from datastores.drivers.azure_postgresql.catalog import DIALECT
+from datastores.drivers.azure_postgresql.client import Connection
+from datastores.drivers.azure_postgresql.codec import Encoder
+from datastores.drivers.azure_postgresql.plan import WriteColumn
+from datastores.drivers.base import WriteRequest
+from datastores.errors import SchemaMismatchError
+from datastores.types.fields import without_metadata
+
+
+class Loaded(NamedTuple):
+    """What went into a relation."""
+
+    rows: int
+    taken: int
+    """How many of them the relation holds; fewer if it has a trigger that drops some."""
+    bytes: int
+    """On the wire."""
+
+
+def check_part(request: WriteRequest, part: str, batches: pa.RecordBatchReader) -> None:
+    """Refuse a part that is not of the request's schema."""
+    if without_metadata(batches.schema) != without_metadata(request.schema):
+        raise SchemaMismatchError(
+            f"part {part!r} does not have the schema that the write was begun with",
+            target=str(request.table),
+        )
+
+
+def load(
+    connection: Connection,
+    relation: str,
+    columns: tuple[WriteColumn, ...],
+    batches: pa.RecordBatchReader,
+) -> Loaded:
+    """Copy all rows into a relation, given by its quoted name.
+
+    Raises:
+        DataError: A value does not fit its column.
+    """
+    names = DIALECT.columns(tuple(one.name for one in columns))
+    statement = f"COPY {relation} ({names}) FROM STDIN (FORMAT binary)"
+    encoder = Encoder([(one.name, one.mapped.layout) for one in columns])
+    sent = _Counted(_converted(columns, batches))
+    size = 0
+    with connection.cursor() as cursor:
+        with cursor.copy(statement.encode()) as copy:
+            for message in encoder.messages(sent):
+                size += len(message)
+                copy.write(message)
+        return Loaded(sent.rows, cursor.rowcount, size)
+
+
+class _Counted:
+    """Batches, and how many rows of them were handed on."""
+
+    def __init__(self, batches: Iterator[pa.RecordBatch]) -> None:
+        self._batches = batches
+        self.rows = 0
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        for batch in self._batches:
+            self.rows += batch.num_rows
+            yield batch
+
+
+def _converted(
+    columns: tuple[WriteColumn, ...], batches: pa.RecordBatchReader
+) -> Iterator[pa.RecordBatch]:
+    names = [one.name for one in columns]
+    for batch in batches:
+        arrays = [one.to_wire(array) for one, array in zip(columns, batch.columns, strict=True)]
+        yield pa.RecordBatch.from_arrays(arrays, names=names)
