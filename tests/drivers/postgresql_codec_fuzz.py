@@ -236,9 +236,11 @@ def fetch(native: ModuleType, chance: random.Random) -> str:
     get = ctypes.CFUNCTYPE(
         ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(ctypes.c_void_p), ctypes.c_int
     )(get_copy_data)
-    addresses = [ctypes.cast(one, ctypes.c_void_p).value for one in (get, libc.free)]
+    # There is no socket: its options are not to be had.
+    socket = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(lambda _: -1)
+    addresses = [ctypes.cast(one, ctypes.c_void_p).value for one in (get, socket, libc.free)]
     state, used, row, left = native.fetch(
-        (addresses[0], 0, 0, addresses[1]),
+        (addresses[0], 0, *addresses[1:]),
         0,
         np.empty(chance.randint(0, 99), np.uint8),
         0,
