@@ -13,6 +13,7 @@ from psycopg import sql
 from datastores.drivers.azure_postgresql.catalog import DIALECT, Column, Table, columns_of
 from datastores.drivers.azure_postgresql.client import Client, Connection
 from datastores.drivers.azure_postgresql.codec import Decoder
+from datastores.drivers.azure_postgresql.splits import Division, by_pages, one_reader
 from datastores.drivers.base import ReadPlan, ScanRequest, Split
 from datastores.drivers.sql.convert import convert
 from datastores.drivers.sql.filters import comparable_types, condition
@@ -97,31 +98,18 @@ def plan_table(
         table.columns, request, source=DIALECT.table(table.name), label=str(table.name)
     )
     text = _merged(text, values, connection)
+    if request.limit is not None:
+        division = one_reader("a limit")
+    elif table.pages is None:
+        division = one_reader(_WHY[table.kind])
+    else:
+        division = by_pages(table.pages, splits)
     whole = not request.filters and request.limit is None
     rows = table.rows if whole else None
-
-    def split(label: str, sql: str, rows: int | None) -> PostgreSQLSplit:
-        return _split(label, sql, rows, snapshot, columns, request, str(table.name))
-
-    if table.pages is None or request.limit is not None:
-        splits_: tuple[Split, ...] = (split("all rows", _limited(text, request), rows),)
-        split_by = f"one reader: {'a limit' if request.limit is not None else _WHY[table.kind]}"
-    else:
-        last = max(table.pages - 1, 0)
-        ranges = _page_ranges(table.pages, splits)
-        splits_ = tuple(
-            split(
-                f"pages {first:,} to {last if end is None else end - 1:,}",
-                _on_pages(text, first, end, filtered=bool(request.filters)),
-                None if rows is None else rows // len(ranges),
-            )
-            for first, end in ranges
-        )
-        split_by = "ctid pages"
     return ReadPlan(
         schema=schema_of(columns),
-        splits=splits_,
-        split_by=split_by,
+        splits=_splits(division, text, rows, snapshot, columns, request, str(table.name)),
+        split_by=division.split_by,
         snapshot=snapshot,
         rows=rows,
         bytes=table.bytes if whole else None,
@@ -143,39 +131,42 @@ def plan_query(request: ScanRequest, connection: Connection, snapshot: str) -> R
         found, request, source=f"(\n{query}\n) AS query", label="the query"
     )
     text = _merged(text, {**request.parameters, **values}, connection)
+    division = one_reader("a query")
     return ReadPlan(
         schema=schema_of(columns),
-        splits=(
-            _split(
-                "all rows", _limited(text, request), None, snapshot, columns, request, "the query"
-            ),
-        ),
-        split_by="one reader: a query",
+        splits=_splits(division, text, None, snapshot, columns, request, "the query"),
+        split_by=division.split_by,
         snapshot=snapshot,
     )
 
 
-def _split(  # a value with as many fields
-    label: str,
+def _splits(  # a value with as many fields
+    division: Division,
     text: str,
     rows: int | None,
     snapshot: str,
     columns: tuple[Column, ...],
     request: ScanRequest,
     target: str,
-) -> PostgreSQLSplit:
-    return PostgreSQLSplit(
-        label=label,
-        rows=rows,
-        sql=text,
-        snapshot=snapshot,
-        columns=columns,
-        batch_rows=request.batch_rows,
-        target=target,
+) -> tuple[PostgreSQLSplit, ...]:
+    return tuple(
+        PostgreSQLSplit(
+            label=piece.label,
+            rows=None if rows is None else rows // len(division.pieces),
+            sql=_narrowed(text, piece.condition, request),
+            snapshot=snapshot,
+            columns=columns,
+            batch_rows=request.batch_rows,
+            target=target,
+        )
+        for piece in division.pieces
     )
 
 
-def _limited(text: str, request: ScanRequest) -> str:
+def _narrowed(text: str, condition: str, request: ScanRequest) -> str:
+    """Return a SELECT of the rows that meet one more condition, up to the limit."""
+    if condition:
+        text = f"{text} {'AND' if request.filters else 'WHERE'} {condition}"
     return text if request.limit is None else f"{text} LIMIT {request.limit:d}"
 
 
@@ -236,19 +227,3 @@ def _merged(text: str, values: Mapping[str, Any], connection: Connection) -> str
         bound,
         {"parameter": lambda name: sql.Literal(used[name[1:]]).as_string(connection)},
     )
-
-
-def _page_ranges(pages: int, splits: int) -> list[tuple[int, int | None]]:
-    """Return at most `splits` ranges of about equal size; the last one has no end."""
-    size = max(1, -(-pages // max(1, splits)))
-    starts = range(0, max(pages, 1), size)
-    return [(start, start + size if start + size < pages else None) for start in starts]
-
-
-def _on_pages(text: str, first: int, end: int | None, *, filtered: bool) -> str:
-    """Return a SELECT that keeps the rows of some pages; what is added later is in the last range."""
-    pieces = [f"ctid >= '({first},0)'::tid"] if first else []
-    pieces += [] if end is None else [f"ctid < '({end},0)'::tid"]
-    if not pieces:
-        return text
-    return f"{text} {'AND' if filtered else 'WHERE'} {' AND '.join(pieces)}"
