@@ -353,7 +353,8 @@ class Datastore:
             split_by: A column of the result, or several, whose ranges divide the rows between the
                 readers of a copy. Each reader runs the whole query, and one more run samples it, so
                 it pays where the server finds a range quickly. Only for a query that gives the same
-                rows each time it is run at one moment: without `random()` or `now()`.
+                rows each time it is run at one moment: without `random()`, `now()` or a LIMIT that
+                picks among equals.
         """
         with self._located("query"):
             require(self.driver, "query", declared=self.capabilities.query)

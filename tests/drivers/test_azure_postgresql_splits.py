@@ -359,6 +359,8 @@ def test_plans_say_how_rows_are_divided_and_why_not(
         b"CREATE VIEW pure AS SELECT n, abs(n) AS m FROM keyed;"
         b"CREATE VIEW chance AS SELECT * FROM keyed WHERE random() > 0;"
         b"CREATE VIEW above AS SELECT n FROM chance;"
+        b"CREATE VIEW few AS SELECT * FROM (SELECT n FROM keyed LIMIT 9) AS one;"
+        b"CREATE VIEW firsts AS SELECT DISTINCT ON (word) word, n FROM keyed;"
         b"CREATE VIEW clock AS SELECT n, now() FROM keyed;"
         b"CREATE VIEW today AS SELECT n FROM keyed WHERE CURRENT_DATE > '2000-01-01';"
         b"CREATE VIEW mine AS SELECT n, CURRENT_USER FROM keyed"
@@ -371,10 +373,12 @@ def test_plans_say_how_rows_are_divided_and_why_not(
         (named("keyed", limit=5, split_by=("n",)), "one reader: a limit"),
         (named("pure", split_by=("m",)), "key ranges of (m), running the view 5 times"),
         (named("mine", split_by=("n",)), "key ranges of (n), running the view 5 times"),
-        (named("chance", split_by=("n",)), "one reader: a view that calls random()"),
-        (named("above", split_by=("n",)), "one reader: a view that calls random()"),
-        (named("clock", split_by=("n",)), "one reader: a view that calls now()"),
-        (named("today", split_by=("n",)), "one reader: a view that calls CURRENT_TIMESTAMP"),
+        (named("chance", split_by=("n",)), "one reader: a view with random()"),
+        (named("above", split_by=("n",)), "one reader: a view with random()"),
+        (named("clock", split_by=("n",)), "one reader: a view with now()"),
+        (named("today", split_by=("n",)), "one reader: a view with CURRENT_TIMESTAMP"),
+        (named("few", split_by=("n",)), "one reader: a view with LIMIT"),
+        (named("firsts", split_by=("n",)), "one reader: a view with DISTINCT ON"),
         # Whoever names a key for a query knows what it calls.
         (query, "key ranges of (n), running the query 5 times"),
         (

@@ -14,7 +14,7 @@ from datastores.drivers.azure_postgresql.catalog import DIALECT, Column, Table, 
 from datastores.drivers.azure_postgresql.client import Client, Connection
 from datastores.drivers.azure_postgresql.codec import Decoder
 from datastores.drivers.azure_postgresql.sampling import (
-    changing_calls,
+    changing_parts,
     find_bounds,
     planned_reads,
     sampled_source,
@@ -221,10 +221,9 @@ def _by_key(
     table = source.table
     if splits < 2:  # noqa: PLR2004  # ranges are found by reading a sample
         return one_reader("no more are asked for")
-    if table is not None and table.kind == "v":
-        calls = changing_calls(connection, table.name)
-        if calls:
-            return one_reader(f"a view that calls {calls[0]}")
+    is_view = table is not None and table.kind == "v"
+    if is_view and (parts := changing_parts(connection, source.sql)):
+        return one_reader(f"a view with {parts[0]}")
     known = {one.name: one for one in source.columns}
     # A child may allow NULLs where its parent does not.
     loose = table is not None and table.has_children and table.kind == "r"
@@ -239,7 +238,7 @@ def _by_key(
     return by_key(
         key,
         find_bounds(connection, key, splits, select),
-        runs="the query" if table is None else "the view" if table.kind == "v" else None,
+        runs="the query" if table is None else "the view" if is_view else None,
     )
 
 

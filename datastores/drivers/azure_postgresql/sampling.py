@@ -56,10 +56,11 @@ def _nodes(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         yield from _nodes(child)
 
 
-def changing_calls(connection: Connection, view: TableName) -> list[str]:
-    """Return what a view, or one that it reads, calls that may answer each reader differently.
+def changing_parts(connection: Connection, view: str) -> list[str]:
+    """Return what in a view, or in one that it reads, may answer each reader differently.
 
-    PostgreSQL notes no dependency on its own functions, so they are looked for in the view's tree.
+    `view` is its quoted name. A LIMIT and a DISTINCT ON may pick other rows among equals each time. PostgreSQL notes no
+    dependency on its own functions, so they are looked for in the view's tree.
     """
     rows = connection.execute(
         r"""
@@ -77,10 +78,14 @@ def changing_calls(connection: Connection, view: TableName) -> list[str]:
         )
         SELECT DISTINCT p.proname || '()' FROM calls JOIN pg_catalog.pg_proc p ON p.oid = calls.oid
         WHERE p.provolatile = 'v' OR p.proname = ANY(%s) AND p.pronamespace = 'pg_catalog'::regnamespace
-        UNION SELECT 'CURRENT_TIMESTAMP' FROM trees WHERE tree ~ 'SQLVALUEFUNCTION :op [0-8] '
+        UNION SELECT word FROM trees JOIN (VALUES
+            ('CURRENT_TIMESTAMP', 'SQLVALUEFUNCTION :op [0-8] '),
+            ('LIMIT', ':limitCount \{'),
+            ('DISTINCT ON', ':hasDistinctOn true')
+        ) AS signs(word, sign) ON tree ~ sign
         ORDER BY 1
         """,
-        (DIALECT.table(view), _CLOCKS),
+        (view, _CLOCKS),
     ).fetchall()
     return [name for (name,) in rows]
 
