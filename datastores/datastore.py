@@ -34,7 +34,7 @@ from datastores.incoming import arrow_reader, filtered
 from datastores.listing import Listing, file_info
 from datastores.location import Location, join_path, normalize_path
 from datastores.scan import Scan
-from datastores.values import Capabilities, FileInfo, TableName, WriteMode
+from datastores.values import Capabilities, FileInfo, TableName, WriteMode, column_names
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -309,6 +309,7 @@ class Datastore:
         columns: Sequence[str] | None = None,
         filters: Sequence[Any] | None = None,
         limit: int | None = None,
+        split_by: str | Sequence[str] = (),
         format: str | None = None,  # noqa: A002
         format_options: Mapping[str, Any] | None = None,
     ) -> Scan:
@@ -319,6 +320,8 @@ class Datastore:
             columns: Which columns, in this order; all of them if None.
             filters: `[(column, operator, value), ...]`, an OR of ANDs when nested.
             limit: At most so many rows, whichever come first.
+            split_by: A column, or several, whose ranges divide the rows between the readers of a
+                copy; any will do, with NULLs and duplicates. Where it is not given the driver chooses.
             format: Of files whose name does not tell it.
             format_options: As the format takes them, such as `{"delimiter": ";"}`.
         """
@@ -327,20 +330,38 @@ class Datastore:
             columns=None if columns is None else tuple(columns),
             filters=parse_filters(filters),
             limit=limit,
+            split_by=column_names(split_by),
             format=format,
             format_options=dict(format_options or {}),
         )
         return Scan(self.tabular, request, store=self.name, label=f"{self.label}/{table}")
 
-    def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Scan:
+    def query(
+        self,
+        sql: str,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        split_by: str | Sequence[str] = (),
+    ) -> Scan:
         """Return the rows of a query to come; the values of `:name` in it are bound, never pasted.
 
         On a file store DuckDB runs it, and names in quotes are paths: `from 'raw/a.parquet'`.
+
+        Args:
+            sql: One SELECT.
+            parameters: Values by name.
+            split_by: A column of the result, or several, whose ranges divide the rows between the
+                readers of a copy. Each reader runs the whole query, and one more run samples it, so
+                it pays where the server finds a range quickly. Only for a query that gives the same
+                rows each time it is run at one moment: without `random()`, `now()` or a LIMIT that
+                picks among equals.
         """
         with self._located("query"):
             require(self.driver, "query", declared=self.capabilities.query)
         shown = " ".join(sql.split())[:60]
-        request = ScanRequest(query=sql, parameters=dict(parameters or {}))
+        request = ScanRequest(
+            query=sql, parameters=dict(parameters or {}), split_by=column_names(split_by)
+        )
         return Scan(self.tabular, request, store=self.name, label=f"{self.label}: {shown}")
 
     def write_table(  # noqa: PLR0913  # the words that it shares with copy

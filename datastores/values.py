@@ -12,7 +12,7 @@ from typing_extensions import override
 from datastores.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
 
 
@@ -65,6 +65,11 @@ class Snapshot(StrEnum):
     """Only connections that this process opened at the same moment share it."""
     NONE = "none"
     """Parts may see different moments; the report says so."""
+
+
+def column_names(names: str | Iterable[str]) -> tuple[str, ...]:
+    """Return the names of one column or several."""
+    return (names,) if isinstance(names, str) else tuple(names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +139,8 @@ class Capabilities:
     """What parallel readers of one table share."""
     query: bool = False
     """SQL text can be a source."""
+    split_by: bool = False
+    """The caller may name the columns whose ranges divide rows between readers."""
     writable_files: bool = False
     """Files can be written, renamed and deleted."""
     empty_folders: bool = True

@@ -38,11 +38,21 @@ def drivers() -> str:
                 *(str(able.write_modes.get(mode, "no")) for mode in WriteMode),
                 str(able.snapshot),
                 _yes(able.query),
+                _yes(able.split_by),
                 _yes(able.writable_files),
                 _yes(able.processes),
             ]
         )
-    heads = ["type", "kind", *map(str, WriteMode), "snapshot", "query", "writable", "processes"]
+    heads = [
+        "type",
+        "kind",
+        *map(str, WriteMode),
+        "snapshot",
+        "query",
+        "split_by",
+        "writable",
+        "processes",
+    ]
     lines = [
         "# Drivers",
         "",
@@ -50,8 +60,9 @@ def drivers() -> str:
         "",
         "What each can do, from its `capabilities`, which every call is checked against before any",
         "I/O. A write mode is `atomic` where readers see all of the old content or all of the new.",
-        "`snapshot` is what parallel readers of one table share, `writable` whether files can be",
-        "written, `processes` whether other processes may read and write parts.",
+        "`snapshot` is what parallel readers of one table share, `split_by` whether the caller may name",
+        "the columns that divide rows between them, `writable` whether files can be written,",
+        "`processes` whether other processes may read and write parts.",
         "",
         *_table(heads, rows),
         "",

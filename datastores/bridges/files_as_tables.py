@@ -90,6 +90,8 @@ class FilesAsTables(TableDriver):
 
     @override
     def plan_read(self, request: ScanRequest, splits: int) -> ReadPlan:
+        if request.split_by:
+            require(self, "split_by", declared=self.capabilities.split_by)
         if request.query is not None:
             return self._plan_query(request, request.query)
         if request.table is None:

@@ -50,6 +50,12 @@ _OPTIONS = (
         multiple=True,
         help='Which rows: "total > 100", "carrier in UA,AA", "day is not null"; again for AND.',
     ),
+    click.option(
+        "--split-by",
+        metavar="A,B",
+        callback=names,
+        help="Columns of the source whose ranges divide the rows between workers.",
+    ),
     click.option("--rename", metavar="OLD=NEW", multiple=True, callback=pairs),
     click.option(
         "--type",

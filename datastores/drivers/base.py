@@ -134,6 +134,8 @@ class ScanRequest:
     """Which columns, in this order; None for all."""
     filters: Filters = ()
     limit: int | None = None
+    split_by: tuple[str, ...] = ()
+    """Columns whose values divide the rows between readers, of the result or beside its `columns`."""
     format: str | None = None
     """Name of a file format, where the path does not tell; file stores only."""
     format_options: Mapping[str, Any] = field(default_factory=dict)

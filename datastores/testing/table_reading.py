@@ -185,6 +185,19 @@ class ReadingConformance(TableCase):
             with pytest.raises(UnsupportedOperationError):
                 driver.plan_read(request, 1)
 
+    @pytest.mark.usefixtures("rows")
+    def test_a_key_to_split_by_is_taken_where_declared(
+        self, driver: TableDriver, table: TableName, rows: pa.Table
+    ) -> None:
+        key = ("skew", "word")
+        if driver.capabilities.split_by:
+            assert_same_table(read(driver, table, 5, split_by=key), rows)
+            with pytest.raises(DatastoreError, match="wrod"):
+                driver.plan_read(ScanRequest(table=table, split_by=("wrod",)), 2)
+        else:
+            with pytest.raises(UnsupportedOperationError):
+                driver.plan_read(ScanRequest(table=table, split_by=key), 2)
+
     @settings(
         max_examples=40,
         deadline=None,

@@ -16,7 +16,7 @@ from datastores.formats.registry import known_ending
 from datastores.location import SCHEME, Location, refuse_secrets
 from datastores.scan import Scan
 from datastores.transfer.options import CopyOptions
-from datastores.values import TableName
+from datastores.values import TableName, column_names
 from datastores.workspace import Workspace
 
 
@@ -82,6 +82,7 @@ def row_source(end: StorePath | Scan, options: CopyOptions) -> RowSource:
         request,
         columns=request.columns if columns is None else tuple(columns),
         filters=_both(request.filters, filters),
+        split_by=column_names(options.get("split_by", ())) or request.split_by,
     )
     return RowSource(driver=driver, request=request, label=label, store=store)
 

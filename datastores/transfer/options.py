@@ -25,6 +25,8 @@ class CopyOptions(TypedDict, total=False):
     """Which of the source's columns, in this order; all if not given."""
     filters: Sequence[Any]
     """Which of the source's rows: `[(column, operator, value), ...]`, an OR of ANDs when nested."""
+    split_by: str | Sequence[str]
+    """Columns of the source, by old name, whose ranges divide the rows between workers."""
     rename: Mapping[str, str]
     """New column names by old name."""
     types: Mapping[str, Any]
@@ -59,6 +61,7 @@ ROW_OPTIONS = frozenset(
         "keys",
         "columns",
         "filters",
+        "split_by",
         "rename",
         "types",
         "partition_by",

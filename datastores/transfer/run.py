@@ -36,7 +36,8 @@ _log = logging.getLogger("datastores")
 def plan_copy(source: Any, target: Any, **options: Unpack[CopyOptions]) -> CopyPlan:
     """Return what `copy` with the same arguments will do; nothing is written.
 
-    Costs the catalogue queries and listings that planning needs, and reads no rows.
+    Costs the catalogue queries and listings that planning needs, and reads no rows; only ranges
+    of a key are found in a sample of its values, for which a view or query is run once.
     Raises what `copy` would raise before its first part.
     """
     with _planned(source, target, options) as job:

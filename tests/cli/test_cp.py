@@ -52,6 +52,11 @@ def test_a_dry_run_writes_nothing(run: Run, table: str, folder: Path) -> None:
     assert [one["verdict"] for one in plan["columns"]] == ["exact"] * 5
 
 
+def test_a_key_to_split_by_reaches_the_source(run: Run, table: str) -> None:
+    found = run("cp", table, "datastore://files/a/", "--split-by", "region,id")
+    assert "a duckdb datastore has no split_by" in " ".join(found.err.split())
+
+
 def test_an_existing_target(run: Run, table: str, csv_file: str) -> None:
     words = ("--source-format-option", "infer=true")
     found = run("cp", csv_file, table, *words)

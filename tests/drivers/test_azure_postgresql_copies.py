@@ -112,12 +112,19 @@ def test_other_processes_read_under_the_snapshot_and_write_parts(
     database.run(
         f"CREATE TABLE swapped AS SELECT n AS id, 0 AS turn FROM generate_series(1, {ROWS}) n"
     )
+    by_key = ScanRequest(query="SELECT id FROM swapped", split_by=("id",))
     # Not forked: this process has threads.
     processes = ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn"))
     with processes as pool, AzurePostgreSQLDriver(config) as driver:
-        with driver.plan_read(ScanRequest(table=SWAPPED), 2) as plan:
+        with (
+            driver.plan_read(ScanRequest(table=SWAPPED), 2) as plan,
+            driver.plan_read(by_key, 2) as ranges,
+        ):
             database.run("DELETE FROM swapped")
             found = list(pool.map(read_split, [config] * 2, plan.splits))
+            by_range = list(pool.map(read_split, [config] * 2, ranges.splits))
+            assert len(ranges.splits) == 2
+            assert database.owner.password.encode() not in pickle.dumps(ranges.splits)
         request = WriteRequest(table=ORDERS, schema=plan.schema)
         session = driver.begin(request)
         assert database.owner.password.encode() not in pickle.dumps(session)
@@ -126,6 +133,7 @@ def test_other_processes_read_under_the_snapshot_and_write_parts(
         session.discard()
         whole = read(driver, ORDERS)
     assert sorted(whole["id"].to_pylist()) == list(range(1, ROWS + 1))
+    assert sorted(pa.concat_tables(by_range)["id"].to_pylist()) == list(range(1, ROWS + 1))
     assert not staged(database)
 
 
@@ -149,7 +157,7 @@ def test_two_attempts_at_one_part_at_once_count_once(
     assert not staged(database)
 
 
-def test_a_view_and_a_partitioned_table_have_one_reader(
+def test_a_view_and_a_partitioned_table_are_read_whole(
     database: Database, config: AzurePostgreSQLConfig
 ) -> None:
     database.run("CREATE TABLE parent (id integer) PARTITION BY RANGE (id)")

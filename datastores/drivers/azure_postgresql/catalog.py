@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from datastores.drivers.azure_postgresql.client import Connection
+from datastores.drivers.azure_postgresql.heaps import Heap, heaps_of
 from datastores.drivers.azure_postgresql.references import Reference, find_references
 from datastores.drivers.azure_postgresql.stored import given_back
 from datastores.drivers.azure_postgresql.types import (
@@ -34,7 +35,6 @@ DIALECT = Dialect(
     is_nan="({column} = 'NaN')",
 )
 PUBLIC = "public"
-_PAGED = {"r", "m"}
 _KINDS = ["r", "p", "v", "m", "f"]
 
 
@@ -108,17 +108,28 @@ class Table:
     """Foreign keys that point here, of other tables or its own."""
     bypassed: str | None
     """What COPY would pass by or be refused for, and INSERT would not; None if nothing."""
-    pages: int | None
-    """How many pages a heap has that can be read in ranges; None if it is none."""
-    bytes: int | None
-    """On disk, if it is a heap."""
-    rows: int | None
-    """An estimate, or None."""
+    key: tuple[str, ...]
+    """Columns that are unique and never NULL, in their index's order: the primary key if there is one."""
+    heaps: tuple[Heap, ...] | None
+    """Where the rows lie; None if some lie elsewhere."""
+    has_children: bool
+    """Whether rows of partitions or of tables that inherit are rows of this one."""
 
     @property
     def is_table(self) -> bool:
         """Whether rows can be written to it."""
         return self.kind in {"r", "p", "f"}
+
+    @property
+    def bytes(self) -> int | None:
+        """How many are on disk, if all rows are in heaps."""
+        return None if self.heaps is None else sum(one.bytes for one in self.heaps)
+
+    @property
+    def rows(self) -> int | None:
+        """How many there are; an estimate, or None."""
+        known = [one.rows for one in self.heaps or [] if one.rows is not None]
+        return sum(known) if self.heaps is not None and len(known) == len(self.heaps) else None
 
 
 def qualified(table: TableName) -> TableName:
@@ -177,54 +188,50 @@ def find_table(connection: Connection, name: TableName) -> Table | None:
     full = qualified(name)
     found = connection.execute(
         """
-        SELECT c.oid, c.relkind, c.relhassubclass, a.amname, c.reltuples,
-            CASE WHEN c.relkind = ANY('{r,m}') THEN pg_catalog.pg_relation_size(c.oid) END,
-            pg_catalog.current_setting('block_size')::bigint,
+        SELECT c.oid, c.relkind, c.relhassubclass,
             pg_catalog.row_security_active(c.oid), c.relhasrules AND c.relkind <> 'v'
-        FROM pg_catalog.pg_class c
-        JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-        LEFT JOIN pg_catalog.pg_am a ON a.oid = c.relam
+        FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
         WHERE n.nspname = %s AND c.relname = %s AND c.relkind = ANY(%s)
         """,
         (full.schema, full.name, _KINDS),
     ).fetchone()
     if found is None:
         return None
-    oid, kind, has_children, method, rows, size, page, secured, ruled = found
-    heap = kind in _PAGED and method == "heap" and not has_children
+    oid, kind, has_children, secured, ruled = found
     unique, primary = _keys(connection, oid)
-    columns = _table_columns(connection, oid, primary)
+    columns = _table_columns(connection, oid, frozenset(primary))
     never_null = {one.name for one in columns if not one.nullable}
+    keys = [one for one in unique if never_null.issuperset(one)]
     return Table(
         name=full,
         kind=kind,
         columns=columns,
-        unique=tuple(one for one in unique if one <= never_null),
+        unique=tuple(map(frozenset, keys)),
         references=find_references(connection, oid),
         bypassed="row-level security" if secured else "a rule" if ruled else None,
-        pages=-(-size // page) if heap else None,
-        bytes=size if heap else None,
-        # -1: it was never counted.
-        rows=int(rows) if kind in {"r", "p", "m"} and rows >= 0 else None,
+        key=primary or next(iter(keys), ()),
+        heaps=heaps_of(connection, oid),
+        has_children=has_children,
     )
 
 
-def _keys(connection: Connection, oid: int) -> tuple[list[frozenset[str]], frozenset[str]]:
+def _keys(connection: Connection, oid: int) -> tuple[list[tuple[str, ...]], tuple[str, ...]]:
     """Return what is unique for every row and at every moment, and the primary key."""
     rows = connection.execute(
         """
-        SELECT i.indisprimary, pg_catalog.array_agg(a.attname::text)
+        SELECT i.indisprimary, pg_catalog.array_agg(a.attname::text
+            ORDER BY pg_catalog.array_position(i.indkey::int2[], a.attnum))
         FROM pg_catalog.pg_index i
         JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid
             AND a.attnum = ANY((i.indkey::int2[])[0:i.indnkeyatts - 1])
         WHERE i.indrelid = %s AND i.indisunique AND i.indisvalid AND i.indimmediate
             AND i.indpred IS NULL AND i.indexprs IS NULL
-        GROUP BY i.indexrelid, i.indisprimary
+        GROUP BY i.indexrelid, i.indisprimary ORDER BY i.indexrelid
         """,
         (oid,),
     ).fetchall()
-    unique = [frozenset(names) for _, names in rows]
-    primary = next((frozenset(names) for is_primary, names in rows if is_primary), frozenset())
+    unique = [tuple(names) for _, names in rows]
+    primary = next((tuple(names) for is_primary, names in rows if is_primary), ())
     return unique, primary
 
 

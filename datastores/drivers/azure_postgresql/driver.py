@@ -47,6 +47,7 @@ class AzurePostgreSQLDriver(TableDriver):
         write_modes=dict.fromkeys(WriteMode, Atomicity.ATOMIC),
         snapshot=Snapshot.TRANSFERABLE,
         query=True,
+        split_by=True,
         processes=True,
     )
     config: AzurePostgreSQLConfig
@@ -97,7 +98,7 @@ class AzurePostgreSQLDriver(TableDriver):
             with translated("plan_read", str(request.table or "query")):
                 snapshot = export_snapshot(connection)
                 if request.table is None:
-                    plan = plan_query(request, connection, snapshot)
+                    plan = plan_query(request, connection, snapshot, splits)
                 else:
                     table = catalog.get_table(connection, request.table, self.config.staging_schema)
                     plan = plan_table(table, request, connection, snapshot, splits)

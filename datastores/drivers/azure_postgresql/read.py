@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import psycopg
@@ -13,6 +13,19 @@ from psycopg import sql
 from datastores.drivers.azure_postgresql.catalog import DIALECT, Column, Table, columns_of
 from datastores.drivers.azure_postgresql.client import Client, Connection
 from datastores.drivers.azure_postgresql.codec import Decoder
+from datastores.drivers.azure_postgresql.sampling import (
+    changing_parts,
+    find_bounds,
+    planned_reads,
+    sampled_source,
+)
+from datastores.drivers.azure_postgresql.splits import (
+    Division,
+    by_key,
+    by_pages,
+    one_reader,
+    within,
+)
 from datastores.drivers.base import ReadPlan, ScanRequest, Split
 from datastores.drivers.sql.convert import convert
 from datastores.drivers.sql.filters import comparable_types, condition
@@ -24,14 +37,18 @@ from datastores.filters import columns_of as filtered_columns
 _NO_SNAPSHOT = {"22023", "42704"}
 # Numbers of any size, as far as a filter's value is concerned.
 _ANY_NUMBER = pa.decimal128(38, 0)
-# Why a relation that is no heap of its own is read by one connection.
+# Why a relation without heaps and without a key is read by one connection.
 _WHY = {
-    "r": "a table with children, or not a heap",
-    "p": "a partitioned table",
+    "r": "a table that is no heap and has no key",
+    "p": "a partitioned table, not all of it heaps, without a key",
     "v": "a view",
-    "m": "not a heap",
+    "m": "a materialized view that is no heap",
     "f": "a foreign table",
 }
+_ADVICE = "name a column with split_by"
+# The plan's own connection holds what a reader needs locked, so that a lock which the reader waits
+# for is one that waits for the plan: neither would ever be given.
+LOCK_TIMEOUT = "5s"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +94,7 @@ def export_snapshot(connection: Connection) -> str:
 def _share(connection: Connection, snapshot: str) -> None:
     try:
         connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        connection.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(LOCK_TIMEOUT))
         connection.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(snapshot)))
     except psycopg.Error as error:
         if error.sqlstate not in _NO_SNAPSHOT:
@@ -89,46 +107,37 @@ def _share(connection: Connection, snapshot: str) -> None:
         ) from error
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Source:
+    """What stands behind a FROM: a table, or a query in brackets."""
+
+    sql: str
+    sampled: str
+    """The same, or of a big table a part of it that holds all kinds of rows."""
+    columns: tuple[Column, ...]
+    label: str
+    parameters: Mapping[str, Any]
+    table: Table | None = None
+
+
 def plan_table(
     table: Table, request: ScanRequest, connection: Connection, snapshot: str, splits: int
 ) -> ReadPlan:
-    """Return how a table is read: by ranges of its pages if it is a heap."""
-    text, values, columns = _select(
-        table.columns, request, source=DIALECT.table(table.name), label=str(table.name)
+    """Return how a table is read: by ranges of pages, or of a key where it has no pages of its own."""
+    source = _Source(
+        sql=DIALECT.table(table.name),
+        sampled=sampled_source(table, filtered=bool(request.filters)),
+        columns=table.columns,
+        label=str(table.name),
+        parameters={},
+        table=table,
     )
-    text = _merged(text, values, connection)
-    whole = not request.filters and request.limit is None
-    rows = table.rows if whole else None
-
-    def split(label: str, sql: str, rows: int | None) -> PostgreSQLSplit:
-        return _split(label, sql, rows, snapshot, columns, request, str(table.name))
-
-    if table.pages is None or request.limit is not None:
-        splits_: tuple[Split, ...] = (split("all rows", _limited(text, request), rows),)
-        split_by = f"one reader: {'a limit' if request.limit is not None else _WHY[table.kind]}"
-    else:
-        last = max(table.pages - 1, 0)
-        ranges = _page_ranges(table.pages, splits)
-        splits_ = tuple(
-            split(
-                f"pages {first:,} to {last if end is None else end - 1:,}",
-                _on_pages(text, first, end, filtered=bool(request.filters)),
-                None if rows is None else rows // len(ranges),
-            )
-            for first, end in ranges
-        )
-        split_by = "ctid pages"
-    return ReadPlan(
-        schema=schema_of(columns),
-        splits=splits_,
-        split_by=split_by,
-        snapshot=snapshot,
-        rows=rows,
-        bytes=table.bytes if whole else None,
-    )
+    return _plan(source, request, connection, snapshot, splits)
 
 
-def plan_query(request: ScanRequest, connection: Connection, snapshot: str) -> ReadPlan:
+def plan_query(
+    request: ScanRequest, connection: Connection, snapshot: str, splits: int
+) -> ReadPlan:
     """Return how a query is read: its columns are known without running it."""
     query = _without_end(request.query or "")
     found = columns_of(connection, _merged(query, request.parameters, connection))
@@ -139,43 +148,104 @@ def plan_query(request: ScanRequest, connection: Connection, snapshot: str) -> R
         raise SchemaMismatchError(
             f"the query has two columns named {repeated[0]!r}", advice="Name each with AS"
         )
-    text, values, columns = _select(
-        found, request, source=f"(\n{query}\n) AS query", label="the query"
+    text = f"(\n{query}\n) AS query"
+    source = _Source(
+        sql=text,
+        sampled=text,
+        columns=found,
+        label="the query",
+        parameters=request.parameters,
     )
-    text = _merged(text, {**request.parameters, **values}, connection)
+    return _plan(source, request, connection, snapshot, splits)
+
+
+def _plan(
+    source: _Source, request: ScanRequest, connection: Connection, snapshot: str, splits: int
+) -> ReadPlan:
+    text, values, columns = _select(source.columns, request, source=source.sql, label=source.label)
+    text = _merged(text, {**source.parameters, **values}, connection)
+    division = _division(source, request, connection, splits, text)
+    table = source.table if not request.filters and request.limit is None else None
+    rows = table.rows if table else None
     return ReadPlan(
         schema=schema_of(columns),
-        splits=(
-            _split(
-                "all rows", _limited(text, request), None, snapshot, columns, request, "the query"
-            ),
+        splits=tuple(
+            PostgreSQLSplit(
+                label=piece.label,
+                rows=None if rows is None else rows // len(division.pieces),
+                sql=_narrowed(text, (division.condition, piece.condition), request),
+                snapshot=snapshot,
+                columns=columns,
+                batch_rows=request.batch_rows,
+                target=source.label,
+            )
+            for piece in division.pieces
         ),
-        split_by="one reader: a query",
+        split_by=division.split_by,
         snapshot=snapshot,
-    )
-
-
-def _split(  # a value with as many fields
-    label: str,
-    text: str,
-    rows: int | None,
-    snapshot: str,
-    columns: tuple[Column, ...],
-    request: ScanRequest,
-    target: str,
-) -> PostgreSQLSplit:
-    return PostgreSQLSplit(
-        label=label,
         rows=rows,
-        sql=text,
-        snapshot=snapshot,
-        columns=columns,
-        batch_rows=request.batch_rows,
-        target=target,
+        bytes=table.bytes if table else None,
     )
 
 
-def _limited(text: str, request: ScanRequest) -> str:
+def _division(
+    source: _Source, request: ScanRequest, connection: Connection, splits: int, text: str
+) -> Division:
+    """Return how rows are divided: by a key that the user names, by pages, or by the table's key."""
+    table = source.table
+    reads = planned_reads(connection, text)
+    if request.limit is not None:
+        return one_reader("a limit")
+    if reads.foreign:
+        return one_reader("a foreign table, whose server does not share the snapshot")
+    if request.split_by:
+        found = _by_key(source, request.split_by, request, connection, splits)
+    elif table is not None and table.heaps is not None:
+        found = by_pages([one for one in table.heaps if one.name in reads.tables], splits)
+    elif table is not None and table.key:
+        found = _by_key(source, table.key, request, connection, splits)
+    else:
+        found = one_reader(f"{_WHY[table.kind] if table else 'a query'}; {_ADVICE}")
+    if table is not None and table.heaps is not None and table.has_children:
+        return within(found, table.heaps)
+    return found
+
+
+def _by_key(
+    source: _Source,
+    names: tuple[str, ...],
+    request: ScanRequest,
+    connection: Connection,
+    splits: int,
+) -> Division:
+    table = source.table
+    if splits < 2:  # noqa: PLR2004  # ranges are found by reading a sample
+        return one_reader("no more are asked for")
+    is_view = table is not None and table.kind == "v"
+    if is_view and (parts := changing_parts(connection, source.sql)):
+        return one_reader(f"a view with {parts[0]}")
+    known = {one.name: one for one in source.columns}
+    # A child may allow NULLs where its parent does not.
+    loose = table is not None and table.has_children and table.kind == "r"
+    key = [replace(known[name], nullable=known[name].nullable or loose) for name in names]
+
+    def select(listed: str) -> str:
+        text, values, _ = _select(
+            source.columns, request, source=source.sampled, label=source.label, listed=listed
+        )
+        return _merged(text, {**source.parameters, **values}, connection)
+
+    return by_key(
+        key,
+        find_bounds(connection, key, splits, select),
+        runs="the query" if table is None else "the view" if is_view else None,
+    )
+
+
+def _narrowed(text: str, conditions: Sequence[str], request: ScanRequest) -> str:
+    """Return a SELECT of the rows that meet more conditions, up to the limit."""
+    if more := " AND ".join(filter(None, conditions)):
+        text = f"{text} {'AND' if request.filters else 'WHERE'} {more}"
     return text if request.limit is None else f"{text} LIMIT {request.limit:d}"
 
 
@@ -188,23 +258,35 @@ def _without_end(query: str) -> str:
 
 
 def _select(
-    columns: tuple[Column, ...], request: ScanRequest, *, source: str, label: str
+    columns: tuple[Column, ...],
+    request: ScanRequest,
+    *,
+    source: str,
+    label: str,
+    listed: str | None = None,
 ) -> tuple[str, dict[str, Any], tuple[Column, ...]]:
     """Return a SELECT with `:name` parameters, the filters' values, and the columns it yields.
+
+    Args:
+        columns: Of the source.
+        request: Which of them, and which rows.
+        source: As it stands behind FROM.
+        label: The source, for people.
+        listed: Other expressions than the columns asked for.
 
     Raises:
         SchemaMismatchError: A column is not there, or cannot be filtered on; it is named.
     """
     known = {one.name: one for one in columns}
     chosen, filters = request.columns, request.filters
-    for name in [*(chosen or ()), *filtered_columns(filters)]:
+    for name in [*(chosen or ()), *filtered_columns(filters), *request.split_by]:
         if name not in known:
             raise SchemaMismatchError(
                 f"no column {name!r} in {label}", advice=f"Its columns are {', '.join(known)}"
             )
     compared = {name: _compared(known[name]) for name in filtered_columns(filters)}
     picked = tuple(columns if chosen is None else [known[name] for name in chosen])
-    listed = ", ".join(one.expression for one in picked)
+    listed = listed or ", ".join(one.expression for one in picked)
     rows, values = condition(filters, compared, DIALECT)
     return f"SELECT {listed} FROM {source}{f' WHERE ({rows})' if rows else ''}", values, picked
 
@@ -236,19 +318,3 @@ def _merged(text: str, values: Mapping[str, Any], connection: Connection) -> str
         bound,
         {"parameter": lambda name: sql.Literal(used[name[1:]]).as_string(connection)},
     )
-
-
-def _page_ranges(pages: int, splits: int) -> list[tuple[int, int | None]]:
-    """Return at most `splits` ranges of about equal size; the last one has no end."""
-    size = max(1, -(-pages // max(1, splits)))
-    starts = range(0, max(pages, 1), size)
-    return [(start, start + size if start + size < pages else None) for start in starts]
-
-
-def _on_pages(text: str, first: int, end: int | None, *, filtered: bool) -> str:
-    """Return a SELECT that keeps the rows of some pages; what is added later is in the last range."""
-    pieces = [f"ctid >= '({first},0)'::tid"] if first else []
-    pieces += [] if end is None else [f"ctid < '({end},0)'::tid"]
-    if not pieces:
-        return text
-    return f"{text} {'AND' if filtered else 'WHERE'} {' AND '.join(pieces)}"

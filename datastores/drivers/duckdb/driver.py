@@ -15,6 +15,7 @@ from datastores.drivers.base import (
     WritePlan,
     WriteRequest,
     WriteSession,
+    require,
 )
 from datastores.drivers.duckdb import catalog
 from datastores.drivers.duckdb.catalog import DIALECT, Table
@@ -75,6 +76,8 @@ class DuckDBDriver(TableDriver):
     @override
     def plan_read(self, request: ScanRequest, splits: int) -> ReadPlan:
         check_read(request, DIALECT)
+        if request.split_by:
+            require(self, "split_by", declared=self.capabilities.split_by)
         self._require_file(f"table {request.table}" if request.table else "query")
         if request.table is None:
             return self._plan_query(request)

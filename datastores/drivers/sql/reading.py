@@ -27,3 +27,5 @@ def check_read(request: ScanRequest, dialect: Dialect) -> None:
         not request.columns or len(set(request.columns)) < len(request.columns)
     ):
         raise ConfigurationError("columns: name at least one, and each once")
+    if len(set(request.split_by)) < len(request.split_by):
+        raise ConfigurationError("split_by: name each column once")
