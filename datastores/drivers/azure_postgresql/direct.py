@@ -6,6 +6,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -37,8 +38,9 @@ class _Attempt:
     """A transaction that holds the part's rows, and nobody else sees."""
 
     connection: Connection
+    commit: Callable[[], None]
     close: Callable[[], object]
-    """Ends it; without a COMMIT before, nothing of it stays."""
+    """Gives the connection back; without a commit before, nothing of it stays."""
     receipt: Receipt
 
 
@@ -81,17 +83,18 @@ class DirectWriteSession(WriteSession):
             self._drop()
             connection = self._client.connect()
             close = weakref.finalize(self, connection.close)
+            transaction = ExitStack()
             try:
                 with translated("write", str(self.request.table)):
+                    transaction.enter_context(connection.transaction())
                     receipt = self._load(connection, part, batches)
             except BaseException:
                 close()
                 raise
-            self._attempt = _Attempt(connection, close, receipt)
+            self._attempt = _Attempt(connection, transaction.close, close, receipt)
             return receipt
 
     def _load(self, connection: Connection, part: str, batches: pa.RecordBatchReader) -> Receipt:
-        connection.execute("BEGIN")
         straight = self._prepared.detour is None
         if straight:
             self._target.open(connection)
@@ -144,7 +147,7 @@ class DirectWriteSession(WriteSession):
         [(transaction,)] = attempt.connection.execute("SELECT pg_catalog.txid_current()").fetchall()
         self._in_doubt = (transaction, attempt.receipt)
         try:
-            attempt.connection.execute("COMMIT")
+            attempt.commit()
         except psycopg.Error:
             # Refused, or its reply was lost: the server knows.
             if self._find_published() is None:
