@@ -8,6 +8,7 @@ from typing import Any
 from benchmarks.harness import Contender, Goal, Scenario, Stage
 from benchmarks.postgresql.server import BenchmarkServer
 from benchmarks.postgresql.stages import ROW_GROUP_ROWS, FromParquet, Reading, ToParquet
+from benchmarks.postgresql.tables import TABLES as FILLED
 
 _PACKAGE = "benchmarks.postgresql.contenders"
 _COMPILED = {"DATASTORES_POSTGRESQL_CODEC": "compiled"}
@@ -19,9 +20,13 @@ _SAME = 1.1
 TABLES = ("lineitem", "wide")
 
 
-def _ours(name: str, call: str, **arguments: Any) -> Contender:
+def _ours(name: str, call: str, *, note: str = "", **arguments: Any) -> Contender:
     return Contender(
-        name=name, call=f"{_PACKAGE}.ours:{call}", arguments=arguments, variables=_COMPILED
+        name=name,
+        call=f"{_PACKAGE}.ours:{call}",
+        arguments=arguments,
+        variables=_COMPILED,
+        note=note,
     )
 
 
@@ -59,6 +64,8 @@ def read_one(table: str) -> Scenario:
             ),
             _peer("DuckDB, 1 thread", "duckdb_scanner:read", threads=1),
             _peer("ADBC", "adbc:read"),
+            _peer("ConnectorX", "connectorx_stream:read"),
+            _peer("pandas", "pandas_sql:read", fraction=10),
         ),
         goals=(
             Goal(figure=_CPU, of="ours", over="ADBC", at_most=0.30),
@@ -78,6 +85,13 @@ def read_two(table: str) -> Scenario:
             _raw("read", connections=2),
             _ours("ours", "read", connections=2),
             _peer("DuckDB, 2 threads", "duckdb_scanner:read", threads=2),
+            _peer(
+                "ConnectorX, 2 partitions",
+                "connectorx_stream:read_divided",
+                note="no common snapshot",
+                key=FILLED[table].key,
+                partitions=2,
+            ),
         ),
         goals=(
             Goal(figure=_WALL, of="ours", over="DuckDB, 2 threads", at_most=0.7),
@@ -88,17 +102,20 @@ def read_two(table: str) -> Scenario:
 
 def to_parquet(table: str) -> Scenario:
     duckdb = "duckdb_scanner:to_parquet"
+    # Traced: none of them calls fsync.
+    whole, in_place = "appears whole, by one rename", "written in place"
+    common: dict[str, Any] = {"row_group_rows": ROW_GROUP_ROWS, "note": in_place}
     against = (("ours, 1 worker", "DuckDB, 1 thread"), ("ours, 2 workers", "DuckDB, 2 threads"))
     return Scenario(
         name="to Parquet",
         table=table,
         subject="ours, 1 worker",
         contenders=(
-            _ours("ours, 1 worker", "to_parquet", workers=1),
-            _ours("ours, 2 workers", "to_parquet", workers=2),
-            _peer("DuckDB, 1 thread", duckdb, threads=1, row_group_rows=ROW_GROUP_ROWS),
-            _peer("DuckDB, 2 threads", duckdb, threads=2, row_group_rows=ROW_GROUP_ROWS),
-            _peer("ADBC, pyarrow", "adbc:to_parquet", row_group_rows=ROW_GROUP_ROWS),
+            _ours("ours, 1 worker", "to_parquet", workers=1, note=whole),
+            _ours("ours, 2 workers", "to_parquet", workers=2, note=f"a folder; {whole}"),
+            _peer("DuckDB, 1 thread", duckdb, threads=1, **common),
+            _peer("DuckDB, 2 threads", duckdb, threads=2, **common),
+            _peer("ADBC, pyarrow", "adbc:to_parquet", **common),
         ),
         goals=tuple(
             goal
@@ -126,6 +143,8 @@ def create(table: str) -> Scenario:
             _peer("DuckDB, 1 thread", duckdb, threads=1, mode="create"),
             _peer("DuckDB, 2 threads", duckdb, threads=2, mode="create"),
             _peer("ADBC", "adbc:from_parquet", mode="create"),
+            _peer("pgpq, psycopg", "pgpq_copy:from_parquet"),
+            _peer("pandas", "pandas_sql:from_parquet", fraction=20),
         ),
         goals=(
             Goal(figure=_WALL, of="ours, 1 worker", over="DuckDB, 1 thread", at_most=0.65),
