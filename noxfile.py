@@ -153,6 +153,17 @@ def benchmarks(session: nox.Session) -> None:
     )
 
 
+@nox.session
+def scorecard(session: nox.Session) -> None:
+    """What becomes of PostgreSQL's torture values here and in the peers; writes a page of docs/."""
+    install(session, "tests")
+    page = "docs/drivers/azure_postgresql_scorecard"
+    session.run(
+        *("python", "-m", "benchmarks.postgresql.scorecard", "--peers", peers(session)),
+        *("--page", f"{page}.md", "--json", f"{page}.json"),
+    )
+
+
 def peers(session: nox.Session) -> str:
     """Return the Python of an environment with the peers, which want a DuckDB of their own."""
     folder = Path(session.create_tmp()).resolve() / "peers"

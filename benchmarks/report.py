@@ -46,7 +46,7 @@ def lines(comparisons: Sequence[Comparison]) -> Iterator[str]:
         for goal in one.scenario.goals
     ]
     if rows:
-        yield from _aligned([["goals", "", "measured", "goal", "reached"], *rows])
+        yield from aligned([["goals", "", "measured", "goal", "reached"], *rows])
 
 
 def values(comparisons: Sequence[Comparison]) -> list[dict[str, Any]]:
@@ -100,7 +100,7 @@ def _scenario(comparison: Comparison) -> Iterator[str]:
         ]
         for result in results.values()
     ]
-    yield from _aligned([heads, *rows])
+    yield from aligned([heads, *rows])
 
 
 def _has(result: Result, figure: str) -> bool:
@@ -143,7 +143,7 @@ def _reached(goal: Goal, comparison: Comparison) -> list[str]:
 _YES: Mapping[bool, str] = {True: "yes", False: "NO"}
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
     """Yield rows with columns of equal width: words to the left, numbers to the right."""
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     for row in rows:

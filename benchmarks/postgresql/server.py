@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from benchmarks.postgresql.tables import TABLES
-from tests.services.postgresql import Database, OwnServer, PostgreSQL, find_postgresql
+from tests.services.postgresql import Database, Login, OwnServer, PostgreSQL, find_postgresql
 
 _WARM_UP_ROWS = 100
 # Nothing but a contender's own work is to fall into its time.
@@ -35,10 +35,7 @@ class BenchmarkServer:
     @property
     def url(self) -> str:
         """The address with everything, as libpq takes it."""
-        login = self._database.owner
-        user, password = quote(login.username), quote(login.password)
-        place = f"{login.host}:{login.port}/{login.database}"
-        return f"postgresql://{user}:{password}@{place}?sslmode=disable"
+        return url_of(self._database.owner)
 
     def settings(self) -> dict[str, str]:
         """Return the settings that speed depends on."""
@@ -101,6 +98,13 @@ class BenchmarkServer:
             elif int(fields[4 - 3]) == self._pid:
                 ticks += user + system
         return ticks / _TICK
+
+
+def url_of(login: Login) -> str:
+    """Return a login as libpq takes it, without TLS."""
+    user, password = quote(login.username), quote(login.password)
+    place = f"{login.host}:{login.port}/{login.database}"
+    return f"postgresql://{user}:{password}@{place}?sslmode=disable"
 
 
 @contextmanager

@@ -37,3 +37,15 @@ def from_parquet(url: str, file: str, table: str, mode: str) -> None:
     with adbc.connect(url) as connection, connection.cursor() as cursor:
         cursor.adbc_ingest(table, reader, mode=mode)
         connection.commit()
+
+
+def fetch(url: str, table: str) -> pa.Table:
+    with adbc.connect(url) as connection, connection.cursor() as cursor:
+        cursor.execute(f"SELECT * FROM {table}")
+        return cursor.fetch_arrow_table()
+
+
+def store(url: str, table: str, data: pa.Table) -> None:
+    with adbc.connect(url) as connection, connection.cursor() as cursor:
+        cursor.adbc_ingest(table, data, mode="create")
+        connection.commit()

@@ -1,6 +1,7 @@
 """ConnectorX, as a stream of Arrow batches."""
 
 import connectorx
+import pyarrow as pa
 
 _BATCH_ROWS = 65_536
 
@@ -23,3 +24,7 @@ def _rows(url: str, table: str, **options: str | int) -> int:
         **options,
     )
     return sum(batch.num_rows for batch in reader)
+
+
+def fetch(url: str, table: str) -> pa.Table:
+    return connectorx.read_sql(url, f"SELECT * FROM {table}", return_type="arrow")

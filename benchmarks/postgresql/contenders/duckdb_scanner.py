@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 
 _BATCH_ROWS = 65_536
 
@@ -39,3 +40,13 @@ def _attached(url: str, threads: int) -> Any:
     connection.load_extension(str(extension))
     connection.execute(f"ATTACH '{url}' AS server (TYPE postgres)")
     return connection
+
+
+def fetch(url: str, table: str) -> pa.Table:
+    return _attached(url, 1).execute(f"SELECT * FROM server.public.{table}").to_arrow_table()
+
+
+def store(url: str, table: str, data: pa.Table) -> None:
+    connection = _attached(url, 1)
+    connection.register("data", data)
+    connection.execute(f'CREATE TABLE server.public."{table}" AS FROM data')

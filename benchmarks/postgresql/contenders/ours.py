@@ -1,10 +1,13 @@
 """This library, by its public calls."""
 
+import functools
 import threading
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from datastores import Workspace, copy
+import pyarrow as pa
+
+from datastores import Datastore, Workspace, copy
 from datastores.drivers.base import ScanRequest, Split, TableDriver
 from datastores.values import TableName
 
@@ -55,6 +58,20 @@ def from_parquet(url: str, file: str, table: str, workers: int, mode: str) -> No
             workers=workers,
             mode=mode,
         )
+
+
+def fetch(url: str, table: str) -> pa.Table:
+    return _server(url).scan(f"public.{table}").to_arrow()
+
+
+def store(url: str, table: str, data: pa.Table) -> None:
+    _server(url).write_table(f"public.{table}", data)
+
+
+@functools.cache
+def _server(url: str) -> Datastore:
+    """Return a store that stays open, since values are many and small."""
+    return workspace(url, ".")["server"]
 
 
 def workspace(url: str, folder: str) -> Workspace:
