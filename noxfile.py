@@ -139,7 +139,37 @@ def fuzz(session: nox.Session) -> None:
 
 @nox.session
 def benchmarks(session: nox.Session) -> None:
-    """Start-up time, and memory of a copy at 1x and 10x: tables to read, not tests."""
+    """Start-up time, memory of a copy, and PostgreSQL beside its peers: tables to read, not tests.
+
+    `nox -s benchmarks -- read --rows 100000` is PostgreSQL alone, with these arguments.
+    """
     install(session, "tests")
-    session.run("python", "benchmarks/import_time.py")
-    session.run("python", "benchmarks/copy_memory.py")
+    if not session.posargs:
+        session.run("python", "benchmarks/import_time.py")
+        session.run("python", "benchmarks/copy_memory.py")
+    session.run(
+        *("python", "-m", "benchmarks.postgresql", "--peers", peers(session)),
+        *(session.posargs or ["all", "--json", "postgresql.json", "--chart", "postgresql.svg"]),
+    )
+
+
+@nox.session
+def scorecard(session: nox.Session) -> None:
+    """What becomes of PostgreSQL's torture values here and in the peers; writes a page of docs/."""
+    install(session, "tests")
+    page = "docs/drivers/azure_postgresql_scorecard"
+    session.run(
+        *("python", "-m", "benchmarks.postgresql.scorecard", "--peers", peers(session)),
+        *("--page", f"{page}.md", "--json", f"{page}.json"),
+    )
+
+
+def peers(session: nox.Session) -> str:
+    """Return the Python of an environment with the peers, which want a DuckDB of their own."""
+    folder = Path(session.create_tmp()).resolve() / "peers"
+    session.install("virtualenv")
+    session.run("virtualenv", "--quiet", str(folder))
+    python = str(folder / "bin" / "python")
+    packages = nox.project.dependency_groups(PROJECT, "peers")
+    session.run(python, "-m", "pip", "install", "--quiet", *packages, external=True)
+    return python

@@ -1,0 +1,1 @@
+"""PostgreSQL beside its peers: `python -m benchmarks.postgresql --help`."""

@@ -1,0 +1,91 @@
+"""This library, by its public calls."""
+
+import functools
+import threading
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pyarrow as pa
+
+from datastores import Datastore, Workspace, copy
+from datastores.drivers.base import ScanRequest, Split, TableDriver
+from datastores.values import TableName
+
+
+def read(url: str, table: str, connections: int) -> int:
+    """Read a table in as many splits under one snapshot, each in a thread."""
+    with workspace(url, ".") as stores:
+        driver = stores["server"].driver
+        assert isinstance(driver, TableDriver)  # noqa: S101
+        counts: list[int] = []
+
+        def drain(split: Split) -> None:
+            counts.append(sum(batch.num_rows for batch in driver.read(split)))
+
+        request = ScanRequest(table=TableName(table, "public"))
+        with driver.plan_read(request, connections) as plan:
+            if len(plan.splits) == 1:
+                drain(plan.splits[0])
+                return counts[0]
+            threads = [threading.Thread(target=drain, args=(one,)) for one in plan.splits]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        return sum(counts)
+
+
+def to_parquet(url: str, table: str, folder: str, workers: int) -> None:
+    """Copy a table into one file, or with more workers into a folder of them."""
+    place = "result.parquet" if workers == 1 else "result/"
+    with workspace(url, folder) as stores:
+        copy(
+            stores["server"] / f"public/{table}",
+            stores["files"] / place,
+            workspace=stores,
+            workers=workers,
+        )
+
+
+def from_parquet(url: str, file: str, table: str, workers: int, mode: str) -> None:
+    """Copy a file into a table."""
+    path = Path(file)
+    with workspace(url, str(path.parent)) as stores:
+        copy(
+            stores["files"] / path.name,
+            stores["server"] / f"public/{table}",
+            workspace=stores,
+            workers=workers,
+            mode=mode,
+        )
+
+
+def fetch(url: str, table: str) -> pa.Table:
+    return _server(url).scan(f"public.{table}").to_arrow()
+
+
+def store(url: str, table: str, data: pa.Table) -> None:
+    _server(url).write_table(f"public.{table}", data)
+
+
+@functools.cache
+def _server(url: str) -> Datastore:
+    """Return a store that stays open, since values are many and small."""
+    return workspace(url, ".")["server"]
+
+
+def workspace(url: str, folder: str) -> Workspace:
+    """Return the server and a folder, side by side."""
+    parts = urlsplit(url)
+    stores = {
+        "files": {"type": "local", "path": str(Path(folder).resolve())},
+        "server": {
+            "type": "postgresql",
+            "server_name": parts.hostname,
+            "port": parts.port,
+            "database_name": parts.path[1:],
+            "credentials": {"username": parts.username, "password": parts.password},
+            "tls": "disable",
+        },
+    }
+    return Workspace.from_mapping({"datastores": stores})
