@@ -14,7 +14,7 @@ from benchmarks.harness import Contender, Figures, Scenario, Stage
 from benchmarks.postgresql.contenders import ours
 from benchmarks.postgresql.server import BenchmarkServer
 
-ROW_GROUP_ROWS = 262_144
+ROW_GROUP_ROWS = 131_072
 """Of the Parquet files that anybody writes: our own default."""
 
 
