@@ -5,16 +5,17 @@ from __future__ import annotations
 import threading
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import psycopg
 import pyarrow as pa
 from typing_extensions import override
 
 from datastores.drivers.azure_postgresql.catalog import DIALECT
-from datastores.drivers.azure_postgresql.client import Client, Connection
+from datastores.drivers.azure_postgresql.client import Client
+from datastores.drivers.azure_postgresql.connection import Connection
 from datastores.drivers.azure_postgresql.errors import translated
 from datastores.drivers.azure_postgresql.load import check_part, load
 from datastores.drivers.azure_postgresql.plan import Prepared
@@ -24,6 +25,7 @@ from datastores.drivers.base import Receipt, WriteRequest, WriteSession
 from datastores.errors import (
     ConfigurationError,
     ConnectionFailedError,
+    DatastoreError,
     PreconditionFailedError,
 )
 
@@ -37,8 +39,8 @@ class _Attempt:
     """A transaction that holds the part's rows, and nobody else sees."""
 
     connection: Connection
-    close: Callable[[], object]
-    """Ends it; without a COMMIT before, nothing of it stays."""
+    close: weakref.finalize[..., Any]
+    """Ends it when nobody does; without a COMMIT before, nothing of it stays."""
     receipt: Receipt
 
 
@@ -59,6 +61,8 @@ class DirectWriteSession(WriteSession):
         # Attempts at the part, and publishing, come one after the other.
         self._lock = threading.Lock()
         self._attempt: _Attempt | None = None
+        self._broke = False
+        """Whether the rows were lost with their connection, so that writing them again may help."""
         self._published: Receipt | None = None
         self._in_doubt: tuple[int, Receipt] | None = None
         """A transaction whose COMMIT was sent and not answered."""
@@ -79,7 +83,7 @@ class DirectWriteSession(WriteSession):
                 return published
             self._refuse_another(part)
             self._drop()
-            connection = self._client.connect()
+            connection = self._client.pool.take()
             close = weakref.finalize(self, connection.close)
             try:
                 with translated("write", str(self.request.table)):
@@ -91,7 +95,8 @@ class DirectWriteSession(WriteSession):
             return receipt
 
     def _load(self, connection: Connection, part: str, batches: pa.RecordBatchReader) -> Receipt:
-        connection.execute("BEGIN")
+        connection.begin()
+        connection.keep_open()
         straight = self._prepared.detour is None
         if straight:
             self._target.open(connection)
@@ -124,7 +129,8 @@ class DirectWriteSession(WriteSession):
                 return
             attempt = self._attempt
             if attempt is None or set(receipts) != {attempt.receipt}:
-                raise PreconditionFailedError(
+                lost = ConnectionFailedError if self._broke else PreconditionFailedError
+                raise lost(
                     f"the rows for {self.request.table} are not in a transaction of this session",
                     driver=DIALECT.engine,
                     operation="publish",
@@ -137,6 +143,9 @@ class DirectWriteSession(WriteSession):
                         self._target.open(attempt.connection)
                         self._target.fill(attempt.connection, [_TEMPORARY], attempt.receipt.rows)
                     self._commit(attempt)
+            except DatastoreError as error:
+                self._broke = error.transient
+                raise
             finally:
                 self._drop()
 
@@ -204,7 +213,8 @@ class DirectWriteSession(WriteSession):
         """Give the connection back; what was not committed is gone with it."""
         attempt, self._attempt = self._attempt, None
         if attempt is not None:
-            attempt.close()
+            attempt.close.detach()
+            self._client.pool.give_back(attempt.connection)
 
     @override
     def discard(self) -> None:
