@@ -177,7 +177,9 @@ def test_a_blow_in_the_middle_of_a_part(
             )
 
         if blow.survived:
-            assert copy().retries >= 1
+            report = copy()
+            assert report.retries >= 1
+            assert " retr" in str(report)
         else:
             with pytest.raises(ConnectionFailedError, match="snapshot") as caught:
                 copy()

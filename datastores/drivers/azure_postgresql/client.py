@@ -40,7 +40,6 @@ from datastores.secrets.resolver import Resolver
 T = TypeVar("T")
 
 _PORT = 5432
-SILENCE_SECONDS = 60
 POOLER_ADVICE = (
     "a connection pooler answers; each worker, snapshot and write holds one of its server "
     "connections, so use fewer workers than it has, or the server's own port (5432 on Azure)"
@@ -203,11 +202,12 @@ class Client:
             "connect_timeout": max(2, math.ceil(config.connect_timeout_seconds)),
             "client_encoding": "UTF8",
             "application_name": "datastores",
-            # A network that went silent is noticed within these two, whoever waits for whom.
+            # A network that went silent is noticed within a minute: by the first three where we
+            # wait for the server, by the last one where it does not take what we send.
             "keepalives_idle": 30,
             "keepalives_interval": 10,
             "keepalives_count": 3,
-            "tcp_user_timeout": SILENCE_SECONDS * 1000,
+            "tcp_user_timeout": 60_000,
         }
 
     def _place(self, *, refresh: bool = False) -> dict[str, Any]:

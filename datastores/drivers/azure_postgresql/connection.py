@@ -21,7 +21,6 @@ _SETTINGS = {
 # What would end a transaction that waits; which of them a server knows depends on its version.
 _TIME_LIMITS = [
     "idle_in_transaction_session_timeout",
-    "idle_session_timeout",
     "transaction_timeout",
 ]
 
