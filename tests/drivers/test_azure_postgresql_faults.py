@@ -149,7 +149,11 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @by_name(IN_PARTS)
 def test_a_blow_in_the_middle_of_a_part(
-    postgresql: PostgreSQL, database: Database, proxy: Callable[[int], Proxy], blow: Blow
+    postgresql: PostgreSQL,
+    database: Database,
+    proxy: Callable[[int], Proxy],
+    blow: Blow,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     between = proxy(database.owner.port)
     # More than all buffers on the way hold: the server is in the middle of it too.
@@ -187,6 +191,7 @@ def test_a_blow_in_the_middle_of_a_part(
             assert caught.value.target == "<azure_postgresql>/public.source"
             assert caught.value.advice
             assert caught.value.__notes__ == ["after 3 attempts"]
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]
     with driver_of(database.owner) as driver:
         if blow.survived:
             assert read(driver, ORDERS).sort_by("id").equals(source)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import math
 import os
 import re
@@ -44,6 +45,7 @@ POOLER_ADVICE = (
     "a connection pooler answers; each worker, snapshot and write holds one of its server "
     "connections, so use fewer workers than it has, or the server's own port (5432 on Azure)"
 )
+_PSYCOPGS_OWN_LEVEL = logging.WARNING
 _SECRETS = {"password", "sslpassword", "oauth_client_secret"}
 # libpq gives no SQLSTATE when a sign-in fails, only text. What is not listed is taken for a
 # refused sign-in, and never for something that is not there.
@@ -67,6 +69,9 @@ class Client:
         self._resolver = Resolver()
         self._pooled: bool | None = None
         self._settings = settings_text(config.statement_timeout_seconds)
+        # What it tells of a COPY that broke is in our error, if another attempt does not help.
+        if (log := logging.getLogger("psycopg")).level == _PSYCOPGS_OWN_LEVEL:
+            log.setLevel(logging.ERROR)
         if config.tls == "disable":
             warnings.warn(
                 f"tls: disable sends the password and all data to {config.where} in clear",

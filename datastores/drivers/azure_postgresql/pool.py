@@ -83,14 +83,14 @@ class Pool:
     def give_back(self, connection: Connection) -> None:
         """Keep a connection for its next use, if it is idle and there is room; one held is left."""
         own = self._own
-        if any(connection is one for one in own.held.values()):
-            return
-        if connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE:
-            with own.lock:
-                if len(own.idle) < MAX_IDLE:
-                    own.idle.append((time.monotonic() + IDLE_SECONDS, connection))
-                    own.watch()
-                    return
+        is_idle = connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+        with own.lock:
+            if any(connection is one for one in own.held.values()):
+                return
+            if is_idle and len(own.idle) < MAX_IDLE:
+                own.idle.append((time.monotonic() + IDLE_SECONDS, connection))
+                own.watch()
+                return
         connection.close()
 
     def hold(self, name: str, connection: Connection) -> None:
