@@ -33,8 +33,16 @@ from datastores.filters import parse_filters
 from datastores.incoming import arrow_reader, filtered
 from datastores.listing import Listing, file_info
 from datastores.location import Location, join_path, normalize_path
+from datastores.retry import discarded_after, retried
 from datastores.scan import Scan
-from datastores.values import Capabilities, FileInfo, TableName, WriteMode, column_names
+from datastores.values import (
+    Capabilities,
+    FileInfo,
+    Leftover,
+    TableName,
+    WriteMode,
+    column_names,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -153,6 +161,18 @@ class Datastore:
             from datastores.bridges.renderings import forget_renderings
 
             forget_renderings(self._driver)
+
+    def clean(self) -> Sequence[Leftover]:
+        """Remove what killed writes and copies left staged here, and return what it was.
+
+        Those that still run, in this process or any other, are left alone.
+
+        Raises:
+            UnsupportedOperationError: The store's capabilities do not declare it.
+        """
+        with self._located("clean"):
+            require(self.driver, "clean", declared=self.capabilities.clean)
+            return self.driver.clean()
 
     def close(self) -> None:
         """Close what the store opened; using it again opens it again."""
@@ -421,10 +441,11 @@ class Datastore:
             )
             session = self.tabular.begin(request)
             try:
-                receipt = session.write("0", conversion.apply(batches))
-                session.publish([receipt])
+                with discarded_after(session.discard, request.job):
+                    # Rows handed in pass by once; a second publish finds the first.
+                    receipt = session.write("0", conversion.apply(batches))
+                    retried(lambda: session.publish([receipt]))
             finally:
-                session.discard()
                 self.refresh()
             return receipt.rows
 

@@ -12,6 +12,7 @@ DatastoreError                    store, driver, operation, target, advice; tran
 |-- PreconditionFailedError       etag or condition did not match
 |-- SchemaMismatchError           also TypeError; names the column
 |-- DataError                     also ValueError; a value or file that cannot be held or read
+|-- ConflictError                 transient; others changed or locked the same thing meanwhile
 |-- RateLimitedError              transient
 |-- ConnectionFailedError         transient; also ConnectionError
 |-- OperationTimeoutError         transient; also TimeoutError
@@ -169,6 +170,12 @@ class SchemaMismatchError(DatastoreError, TypeError):
 
 class DataError(DatastoreError, ValueError):
     """A value cannot be held exactly, or a file is damaged; the message says which."""
+
+
+class ConflictError(DatastoreError):
+    """Someone else changed or locked the same thing meanwhile; this call changed nothing."""
+
+    transient = True
 
 
 class RateLimitedError(DatastoreError):

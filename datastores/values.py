@@ -130,6 +130,19 @@ class FileInfo:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Leftover:
+    """What one killed write had staged."""
+
+    job: str
+    target: str
+    """The table it was for; it never showed there, unless it was published just before."""
+    began: datetime
+    """In UTC."""
+    bytes: int
+    """On the service's disk."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:
     """What one driver can do: checked before any I/O, tested both ways, printed in the docs."""
 
@@ -147,6 +160,9 @@ class Capabilities:
     """A folder exists without files in it; where not, making one does nothing until it has a file."""
     processes: bool = False
     """Parts may be read and written by other processes."""
+
+    clean: bool = False
+    """What killed writes left in the staging is found and removed by one call."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain values, in their order here."""

@@ -23,7 +23,12 @@ BUILTINS: dict[type[DatastoreError], type[BaseException]] = {
     errors.ConnectionFailedError: ConnectionError,
     errors.OperationTimeoutError: TimeoutError,
 }
-TRANSIENT = {errors.RateLimitedError, errors.ConnectionFailedError, errors.OperationTimeoutError}
+TRANSIENT = {
+    errors.ConflictError,
+    errors.RateLimitedError,
+    errors.ConnectionFailedError,
+    errors.OperationTimeoutError,
+}
 
 
 def tree(root: type[DatastoreError]) -> list[type[DatastoreError]]:

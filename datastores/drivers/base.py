@@ -19,7 +19,7 @@ from datastores.drivers.config import DriverConfig
 from datastores.drivers.network import Endpoint
 from datastores.errors import UnsupportedOperationError
 from datastores.filters import Filters
-from datastores.values import Capabilities, TableName, WriteMode
+from datastores.values import Capabilities, Leftover, TableName, WriteMode
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -62,6 +62,14 @@ class Driver(ABC):
             AuthenticationError: The service does not accept it.
         """
         raise UnsupportedOperationError(f"a {self.type_name} datastore needs no sign-in")
+
+    def clean(self) -> list[Leftover]:
+        """Remove what killed writes left in the staging, and return what it was.
+
+        Called only where `capabilities` declare it. A write that still runs, in whichever process,
+        is left alone.
+        """
+        raise UnsupportedOperationError(f"a {self.type_name} datastore is not cleaned")
 
     def close(self) -> None:  # noqa: B027  # a driver that holds nothing open is fine
         """Close what this driver opened; a closed driver opens again on next use."""

@@ -37,13 +37,18 @@ class Meter:
         *,
         digest: bool = False,
     ) -> None:
-        self.digest = Digest() if digest else None
-        self.rows = 0
-        self.bytes = 0
+        self._digests = digest
+        self.restart()
         self._start = start
         self._progress = progress
         self._stop = stop
         self._began = self._told = time.monotonic()
+
+    def restart(self) -> None:
+        """Forget what was counted: the part is read anew."""
+        self.digest = Digest() if self._digests else None
+        self.rows = 0
+        self.bytes = 0
 
     def batches(self, reader: pa.RecordBatchReader) -> pa.RecordBatchReader:
         """Return the same stream, watched."""

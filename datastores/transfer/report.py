@@ -11,6 +11,8 @@ from typing_extensions import override
 
 from datastores.display import format_bytes, html_table
 
+_RETRIES = ("retry", "retries")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CopyReport:
@@ -31,6 +33,8 @@ class CopyReport:
     seconds: float
     parts: int
     workers: int
+    retries: int
+    """How often a part, or the publish, was tried again after an error that may pass."""
     snapshot: str | None
     """The one consistent view that all parts read; None if they shared none."""
     publish: str
@@ -62,7 +66,8 @@ class CopyReport:
         if self.digest is not None:
             shown = f"{self.digest[:4]}…{self.digest[-4:]}"
             lines.append(f"verified: both sides {self.rows:,} rows, digest {shown}")
-        lines.append(f"job {self.job} finished")
+        retries = f" after {self.retries} {_RETRIES[self.retries > 1]}" if self.retries else ""
+        lines.append(f"job {self.job} finished{retries}")
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:

@@ -14,7 +14,8 @@ from typing import Any, Unpack
 
 from datastores.datastore import StorePath
 from datastores.drivers.base import Receipt
-from datastores.errors import ConfigurationError, DatastoreError
+from datastores.errors import ConfigurationError
+from datastores.retry import discarded_after, retried
 from datastores.scan import Scan
 from datastores.transfer.endpoints import resolve
 from datastores.transfer.files import FileJob, copies_bytes
@@ -56,6 +57,7 @@ def copy(source: Any, target: Any, **options: Unpack[CopyOptions]) -> CopyReport
         What was copied, what it cost, and which guarantees were obtained.
 
     Memory is about one batch and one writer's buffer for each worker, whatever the table's size.
+    A part that a broken connection or a busy service stops is tried again, three times in all.
     After an error or Ctrl-C the target holds what it held before, and the staging is gone.
 
     Raises:
@@ -68,12 +70,13 @@ def copy(source: Any, target: Any, **options: Unpack[CopyOptions]) -> CopyReport
     with _planned(source, target, options) as job:
         if on_plan := options.get("on_plan"):
             on_plan(job.plan)
-        with _discarded_after(job):
+        retries = _Retries()
+        with discarded_after(job.discard, job.plan.job):
             job.begin()
-            receipts, meters = _run_parts(job, options.get("progress"))
-            job.publish(receipts)
+            receipts, meters = _run_parts(job, options.get("progress"), retries)
+            retried(lambda: job.publish(receipts), on_retry=retries.add)
             digest = job.verify(meters)
-        return _report(job, receipts, meters, digest, time.monotonic() - began)
+        return _report(job, receipts, meters, digest, retries.count, time.monotonic() - began)
 
 
 @contextlib.contextmanager
@@ -91,28 +94,31 @@ def _planned(source: Any, target: Any, options: CopyOptions) -> Iterator[Job]:
         yield job
 
 
-@contextlib.contextmanager
-def _discarded_after(job: Job) -> Iterator[None]:
-    """Remove the staging however the block ends; a failure of that does not hide the first one."""
-    try:
-        yield
-    except BaseException as error:
-        try:
-            job.discard()
-        except DatastoreError as leftover:
-            error.add_note(f"staging of job {job.plan.job} was not removed: {leftover}")
-        raise
-    job.discard()
+class _Retries:
+    """How often something was tried again, counted by several threads."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._lock = threading.Lock()
+
+    def add(self) -> None:
+        with self._lock:
+            self.count += 1
 
 
 def _run_parts(
-    job: Job, progress: Callable[[PartProgress], None] | None
+    job: Job, progress: Callable[[PartProgress], None] | None, retries: _Retries
 ) -> tuple[list[Receipt], list[Meter]]:
     stop = threading.Event()
     meters = [_meter(part, progress, stop, verify=job.plan.verify) for part in job.parts]
 
     def run(part: Part, meter: Meter) -> Receipt:
-        receipt = job.run(part, meter)
+        def again() -> None:
+            meter.restart()
+            retries.add()
+
+        # A part whose rows were on their way when a connection broke is read and staged anew.
+        receipt = retried(lambda: job.run(part, meter), on_retry=again, stop=stop)
         meter.finish()
         return receipt
 
@@ -156,8 +162,13 @@ def _meter(
     return Meter(start, progress, stop, digest=verify)
 
 
-def _report(
-    job: Job, receipts: list[Receipt], meters: list[Meter], digest: str | None, seconds: float
+def _report(  # a value with as many fields
+    job: Job,
+    receipts: list[Receipt],
+    meters: list[Meter],
+    digest: str | None,
+    retries: int,
+    seconds: float,
 ) -> CopyReport:
     plan = job.plan
     by_rows = bool(plan.columns)
@@ -173,6 +184,7 @@ def _report(
         seconds=seconds,
         parts=len(plan.parts),
         workers=plan.workers,
+        retries=retries,
         snapshot=plan.snapshot,
         publish=plan.publish,
         digest=digest,

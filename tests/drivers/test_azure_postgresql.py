@@ -86,7 +86,7 @@ def test_any_history_of_writes_and_reads(database: Database) -> None:
         database.run("DROP TABLE IF EXISTS t")
         return AzurePostgreSQLDriver(config_of(database.owner))
 
-    # Each step is a dozen connections.
+    # Each step is a dozen statements of a server with a disk.
     machine = machine_for(fresh_driver, table, max_examples=8)
     run_state_machine_as_test(machine, settings=machine.TestCase.settings)
     assert not staged(database)

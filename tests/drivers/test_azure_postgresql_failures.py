@@ -249,91 +249,6 @@ def test_a_missing_right_to_stage_is_named_with_its_grant(database: Database) ->
     assert not staged(database)
 
 
-def large(rows: int = 200_000) -> pa.Table:
-    return pa.table({"id": pa.array(range(rows), pa.int64()), "word": ["word" * 10] * rows})
-
-
-def test_a_server_that_stops_in_the_middle_of_a_read(
-    postgresql: PostgreSQL, database: Database
-) -> None:
-    with driver_of(database.owner) as driver:
-        write(driver, ORDERS, large())
-        with driver.plan_read(ScanRequest(table=ORDERS, batch_rows=1_000), 1) as plan:
-            reader = driver.read(plan.splits[0])
-            reader.read_next_batch()
-            postgresql.stop()
-            with pytest.raises(ConnectionFailedError) as caught:
-                for _ in reader:
-                    pass
-            assert caught.value.transient
-        postgresql.start()
-        assert read(driver, ORDERS).num_rows == 200_000
-
-
-@pytest.mark.parametrize("mode", [WriteMode.CREATE, WriteMode.REPLACE])
-def test_a_server_that_stops_in_the_middle_of_a_write(
-    postgresql: PostgreSQL, database: Database, mode: WriteMode
-) -> None:
-    with driver_of(database.owner) as driver:
-        if mode != WriteMode.CREATE:
-            write(driver, ORDERS, DATA)
-        session = driver.begin(WriteRequest(table=ORDERS, schema=DATA.schema, mode=mode))
-        first = session.write("0", DATA.to_reader())
-
-        def batches() -> Iterator[pa.RecordBatch]:
-            yield from large(50_000).to_batches()
-            postgresql.stop()
-            yield from large().to_batches()
-
-        with pytest.raises(ConnectionFailedError):
-            session.write("1", pa.RecordBatchReader.from_batches(DATA.schema, batches()))
-        with pytest.raises(ConnectionFailedError):
-            session.publish([first])
-        postgresql.start()
-        # What was staged is gone with the crash, and that is known.
-        with pytest.raises(PreconditionFailedError, match="write it again"):
-            session.publish([first])
-        session.discard()
-        assert not staged(database)
-        if mode == WriteMode.CREATE:
-            assert driver.tables() == []
-        else:
-            assert_same_table(read(driver, ORDERS), DATA)
-
-
-@pytest.mark.parametrize("sent", [100, 40_000, 400_000])
-def test_a_connection_reset_while_writing(
-    database: Database, proxy: Callable[[int], Proxy], sent: int
-) -> None:
-    between = proxy(database.owner.port)
-    with driver_of(replace(database.owner, port=between.port)) as driver:
-        session = driver.begin(WriteRequest(table=ORDERS, schema=DATA.schema))
-        between.faults = Faults(reset_after_sent=sent)
-        with pytest.raises(ConnectionFailedError):
-            session.write("0", large().to_reader())
-        between.faults = Faults()
-        receipt = session.write("0", DATA.to_reader())
-        session.publish([receipt])
-        session.discard()
-        assert_same_table(read(driver, ORDERS), DATA)
-    assert not staged(database)
-
-
-def test_a_terminated_backend_is_a_broken_connection(database: Database) -> None:
-    with driver_of(database.owner) as driver:
-        write(driver, ORDERS, large())
-        with driver.plan_read(ScanRequest(table=ORDERS, batch_rows=1_000), 1) as plan:
-            reader = driver.read(plan.splits[0])
-            reader.read_next_batch()
-            database.run(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-                "WHERE application_name = 'datastores'"
-            )
-            with pytest.raises(ConnectionFailedError):
-                for _ in reader:
-                    pass
-
-
 def test_a_split_of_a_closed_plan_is_refused(database: Database) -> None:
     with driver_of(database.owner) as driver:
         write(driver, ORDERS, DATA)
@@ -341,19 +256,6 @@ def test_a_split_of_a_closed_plan_is_refused(database: Database) -> None:
             [split] = plan.splits
         with pytest.raises(PreconditionFailedError, match="plan is closed"):
             driver.read(split).read_all()
-
-
-def test_a_reader_that_is_left_early_gives_its_connection_back(database: Database) -> None:
-    with driver_of(database.owner) as driver:
-        write(driver, ORDERS, large())
-        with driver.plan_read(ScanRequest(table=ORDERS, batch_rows=100), 1) as plan:
-            with driver.read(plan.splits[0]) as reader:
-                reader.read_next_batch()
-            del reader
-        found = database.run(
-            "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'datastores' AND state <> 'idle'"
-        )
-        assert found == [(0,)]
 
 
 def test_a_config_warns_of_clear_text_only_when_asked_to() -> None:

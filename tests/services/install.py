@@ -47,6 +47,20 @@ def postgresql_programs() -> Path:
         return found
 
 
+def pgbouncer_program() -> Path:
+    """Return PgBouncer's program; installs it if it may."""
+    with _one_at_a_time("pgbouncer"):
+        if (found := _find_pgbouncer()) is not None:
+            return found
+        if not may_install():
+            raise MissingServiceError("no program pgbouncer on this machine")
+        with _no_service_started():
+            _apt("pgbouncer")
+        if (found := _find_pgbouncer()) is None:
+            raise MissingServiceError("Debian's package pgbouncer brought no program")
+        return found
+
+
 def azurite_command() -> list[str]:
     """Return how Azurite's Blob service is started; installs it if it may."""
     folder = CACHE / f"{AZURITE}-{NODE}".replace("@", "-")
@@ -81,6 +95,27 @@ def _find_postgresql() -> Path | None:
         if (folder / "postgres").exists() and (folder / "initdb").exists():
             return folder
     return None
+
+
+def _find_pgbouncer() -> Path | None:
+    # Debian puts it where only root's PATH leads.
+    found = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
+    return Path(found) if found else None
+
+
+@contextmanager
+def _no_service_started() -> Iterator[None]:
+    """Keep Debian's packages from starting what they bring, while one is installed."""
+    policy = Path("/usr/sbin/policy-rc.d")
+    if policy.exists():
+        yield
+        return
+    policy.write_text("#!/bin/sh\nexit 101\n")
+    policy.chmod(0o755)
+    try:
+        yield
+    finally:
+        policy.unlink()
 
 
 @contextmanager

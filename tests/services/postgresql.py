@@ -19,7 +19,13 @@ from psycopg import sql
 
 from tests.services import compose, install
 from tests.services.certificates import Certificates
-from tests.services.process import LOOPBACK, MissingServiceError, ServerProcess, accepts
+from tests.services.process import (
+    LOOPBACK,
+    MissingServiceError,
+    ServerProcess,
+    accepts,
+    unprivileged_user,
+)
 
 VARIABLE = "DATASTORES_TEST_POSTGRESQL"
 VARIABLE_WITHOUT_TLS = "DATASTORES_TEST_POSTGRESQL_WITHOUT_TLS"
@@ -110,7 +116,7 @@ class OwnServer:
         self._programs = install.postgresql_programs()
         self._ca_file = certificates.authority if certificates else None
         self._password = secrets.token_urlsafe(12)
-        self._user = _unprivileged_user()
+        self._user = unprivileged_user()
         self._tls: dict[str, str] = {}
         self.process = ServerProcess("postgresql", self._command, answers=accepts, user=self._user)
         try:
@@ -142,7 +148,7 @@ class OwnServer:
         self.process.close(signal.SIGQUIT)
 
     def _make(self, certificates: Certificates | None) -> None:
-        password_file = self._place("password", self._password.encode())
+        password_file = self.process.place("password", self._password.encode())
         command = [
             str(self._programs / "initdb"),
             *("-D", str(self._data), "-U", _ADMIN, "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"),
@@ -167,9 +173,11 @@ class OwnServer:
             self._tls = {
                 "ssl": "on",
                 "ssl_cert_file": str(
-                    self._place("server.pem", certificates.certificate.read_bytes())
+                    self.process.place("server.pem", certificates.certificate.read_bytes())
                 ),
-                "ssl_key_file": str(self._place("server.key", certificates.key.read_bytes())),
+                "ssl_key_file": str(
+                    self.process.place("server.key", certificates.key.read_bytes())
+                ),
             }
 
     def _command(self, folder: Path, port: int) -> list[str]:
@@ -180,15 +188,6 @@ class OwnServer:
     @property
     def _data(self) -> Path:
         return self.process.folder / "data"
-
-    def _place(self, name: str, content: bytes) -> Path:
-        """Write a file that only the server's user may read."""
-        path = self.process.folder / name
-        path.touch(mode=0o600)
-        path.write_bytes(content)
-        if self._user is not None:
-            os.chown(path, *_ids(self._user))
-        return path
 
 
 class ContainerServer:
@@ -381,20 +380,3 @@ def _wait_until_ready(admin: Login) -> None:
 
 def _sql(statement: str, *names: str) -> sql.Composed:
     return sql.SQL(statement).format(*(sql.Identifier(name) for name in names))
-
-
-def _unprivileged_user() -> str | None:
-    """Return who PostgreSQL runs as when this is root, which it refuses; else None."""
-    if os.geteuid() != 0:
-        return None
-    import pwd
-
-    names = {one.pw_name for one in pwd.getpwall()}
-    return "postgres" if "postgres" in names else "nobody"
-
-
-def _ids(user: str) -> tuple[int, int]:
-    import pwd
-
-    found = pwd.getpwnam(user)
-    return found.pw_uid, found.pw_gid

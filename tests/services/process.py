@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import socket
@@ -51,6 +52,15 @@ class ServerProcess:
         self._supervisor: subprocess.Popen[bytes] | None = None
         self.pid = 0
         self.port = free_port()
+
+    def place(self, name: str, content: bytes) -> Path:
+        """Write a file into the folder that only the server's user may read."""
+        path = self.folder / name
+        path.touch(mode=0o600)
+        path.write_bytes(content)
+        if self._user is not None:
+            shutil.chown(path, self._user, self._user)
+        return path
 
     @property
     def is_running(self) -> bool:
@@ -109,6 +119,16 @@ class ServerProcess:
             if time.monotonic() > deadline:
                 raise MissingServiceError(f"{self.name} does not answer:\n{self.log()}")
             time.sleep(0.05)
+
+
+def unprivileged_user() -> str | None:
+    """Return who servers run as that refuse to be root's, when this is root; else None."""
+    if os.geteuid() != 0:
+        return None
+    import pwd
+
+    names = {one.pw_name for one in pwd.getpwall()}
+    return "postgres" if "postgres" in names else "nobody"
 
 
 def free_port() -> int:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from datastores.drivers.azure_postgresql.client import Connection
+from datastores.drivers.azure_postgresql.connection import Connection
 from datastores.drivers.azure_postgresql.heaps import Heap, heaps_of
 from datastores.drivers.azure_postgresql.references import Reference, find_references
 from datastores.drivers.azure_postgresql.stored import given_back
@@ -282,16 +282,14 @@ def _table_columns(connection: Connection, oid: int, primary: frozenset[str]) ->
 def columns_of(connection: Connection, sql: str, dimensions: int = 0) -> tuple[Column, ...]:
     """Return the columns of a SELECT, which is planned by the server and not run.
 
-    In a transaction. As a prepared statement the text can be one statement only.
+    In a transaction. Asked for in binary the text can be one statement only, by the protocol.
 
     Args:
         connection: In a transaction.
         sql: The SELECT.
         dimensions: How deep its arrays are, which PostgreSQL does not say of a result.
     """
-    cursor = connection.execute(
-        f"SELECT * FROM (\n{sql}\n) AS query LIMIT 0".encode(), prepare=True
-    )
+    cursor = connection.execute(f"SELECT * FROM (\n{sql}\n) AS query LIMIT 0".encode(), binary=True)
     result = cursor.pgresult
     assert result is not None  # noqa: S101  # a SELECT has one
     found = [

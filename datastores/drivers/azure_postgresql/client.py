@@ -1,22 +1,25 @@
-"""Connections: each verified, with our session settings, and the only place that sees the secret."""
+"""Signing in: each connection is verified, and this is the only place that sees the secret."""
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import math
 import os
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from typing_extensions import override
 
 from datastores.drivers.azure_postgresql.config import AzurePostgreSQLConfig
-from datastores.drivers.azure_postgresql.errors import translated
+from datastores.drivers.azure_postgresql.connection import Connection, settings_text
+from datastores.drivers.azure_postgresql.errors import translate, translated
+from datastores.drivers.azure_postgresql.pool import Pool
 from datastores.drivers.azure_postgresql.probe import (
     endpoint_of,
     network_failure,
@@ -35,22 +38,15 @@ from datastores.errors import (
 from datastores.secrets import Secret
 from datastores.secrets.resolver import Resolver
 
-Connection = psycopg.Connection[Any]
+T = TypeVar("T")
 
 _PORT = 5432
-_SECRETS = {"password", "sslpassword", "oauth_client_secret"}
-# Values that travel as text must not depend on the server's or the user's settings.
-_SESSION = "; ".join(
-    f"SET {name} = {value}"
-    for name, value in {
-        "DateStyle": "'ISO, YMD'",
-        "IntervalStyle": "postgres",
-        "TimeZone": "'UTC'",
-        "extra_float_digits": "3",
-        "bytea_output": "hex",
-        "xmloption": "content",
-    }.items()
+POOLER_ADVICE = (
+    "a connection pooler answers; each worker, snapshot and write holds one of its server "
+    "connections, so use fewer workers than it has, or the server's own port (5432 on Azure)"
 )
+_PSYCOPGS_OWN_LEVEL = logging.WARNING
+_SECRETS = {"password", "sslpassword", "oauth_client_secret"}
 # libpq gives no SQLSTATE when a sign-in fails, only text. What is not listed is taken for a
 # refused sign-in, and never for something that is not there.
 # https://www.postgresql.org/docs/current/libpq-status.html (PQerrorMessage)
@@ -69,7 +65,13 @@ class Client:
 
     def __init__(self, config: AzurePostgreSQLConfig) -> None:
         self.config = config
+        self.pool = Pool(self.connect)
         self._resolver = Resolver()
+        self._pooled: bool | None = None
+        self._settings = settings_text(config.statement_timeout_seconds)
+        # What it tells of a COPY that broke is in our error, if another attempt does not help.
+        if (log := logging.getLogger("psycopg")).level == _PSYCOPGS_OWN_LEVEL:
+            log.setLevel(logging.ERROR)
         if config.tls == "disable":
             warnings.warn(
                 f"tls: disable sends the password and all data to {config.where} in clear",
@@ -94,19 +96,50 @@ class Client:
 
     @contextmanager
     def connection(self, operation: str, target: str | None = None) -> Iterator[Connection]:
-        """Hand out a connection in autocommit, translate what it raises, and close it."""
-        connection = self.connect()
-        try:
-            with translated(operation, target):
-                yield connection
-        finally:
-            connection.close()
+        """Hand out a connection in autocommit, and translate what it raises."""
+        with self._lent(self.pool.take(), operation, target) as connection:
+            yield connection
 
     @contextmanager
     def transaction(self, operation: str, target: str | None = None) -> Iterator[Connection]:
         """Hand out a connection in a transaction: committed at the end, or rolled back."""
         with self.connection(operation, target) as connection, connection.transaction():
             yield connection
+
+    def look(self, operation: str, target: str | None, step: Callable[[Connection], T]) -> T:
+        """Return what a step finds in a transaction, and changes nothing; made as `repeated` does."""
+
+        def found(connection: Connection) -> T:
+            with connection.transaction():
+                return step(connection)
+
+        return self.repeated(operation, target, found)
+
+    def repeated(self, operation: str, target: str | None, step: Callable[[Connection], T]) -> T:
+        """Return what a step makes of a connection; of a second one if the first one broke."""
+        # Whoever cannot even connect is told so at once.
+        connection = self.pool.take()
+        try:
+            with self._lent(connection, operation, target):
+                return step(connection)
+        except DatastoreError as error:
+            if not error.transient:
+                raise
+        with self.connection(operation, target) as connection:
+            return step(connection)
+
+    @contextmanager
+    def _lent(
+        self, connection: Connection, operation: str, target: str | None
+    ) -> Iterator[Connection]:
+        try:
+            with translated(operation, target):
+                yield connection
+        except BaseException:
+            # Whatever state it is in, nobody else meets it.
+            connection.close()
+            raise
+        self.pool.give_back(connection)
 
     def connect(self) -> Connection:
         """Return a new connection in autocommit; the caller closes it.
@@ -128,19 +161,34 @@ class Client:
         # Not raised from here: psycopg's frames hold the password, and a traceback would show them.
         failure: str | None = None
         try:
-            connection: Connection = psycopg.connect(
-                **_revealed(self._arguments(refresh=refresh)), autocommit=True
+            connection = Connection.connect(
+                **_revealed(self._arguments(refresh=refresh)),
+                autocommit=True,
+                # A pooler's next session would not know what was prepared in another.
+                prepare_threshold=None,
             )
         except psycopg.Error as error:
             failure = str(error)
         if failure is not None:
             return self._failure(failure)
+        connection.settings = self._settings
         try:
-            connection.execute(_SESSION)
+            connection.is_pooled = self._is_pooled(connection)
         except psycopg.Error as error:
             connection.close()
-            return self._failure(str(error))
+            return translate(error, "connect", self.config.where)
         return connection
+
+    def _is_pooled(self, connection: Connection) -> bool:
+        """Find out once whether a pooler answers: it signs clients in under numbers of its own."""
+        if self._pooled is None:
+            [(pid,)] = connection.execute("SELECT pg_catalog.pg_backend_pid()").fetchall()
+            self._pooled = pid != connection.pgconn.backend_pid
+            if self._pooled:
+                warnings.warn(
+                    f"{self.config.where}: {POOLER_ADVICE}", DatastoreWarning, stacklevel=2
+                )
+        return self._pooled
 
     def _arguments(self, *, refresh: bool) -> dict[str, Any]:
         """Return libpq's parameters, secrets still wrapped: the connection string's and ours."""
@@ -159,9 +207,12 @@ class Client:
             "connect_timeout": max(2, math.ceil(config.connect_timeout_seconds)),
             "client_encoding": "UTF8",
             "application_name": "datastores",
-            "keepalives_idle": 60,
+            # A network that went silent is noticed within a minute: by the first three where we
+            # wait for the server, by the last one where it does not take what we send.
+            "keepalives_idle": 30,
             "keepalives_interval": 10,
-            "keepalives_count": 6,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 60_000,
         }
 
     def _place(self, *, refresh: bool = False) -> dict[str, Any]:

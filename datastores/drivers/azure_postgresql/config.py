@@ -30,6 +30,8 @@ class AzurePostgreSQLConfig(DriverConfig):
     """File of trusted certificates, in PEM; None for this machine's."""
     connect_timeout_seconds: float = 10.0
     """For each address of the host."""
+    statement_timeout_seconds: float | None = None
+    """How long one statement of ours may take, a whole COPY included; the server's own limit if None."""
     staging_schema: str = "_datastores"
     """Holds what is written in several parts until it is published; created when needed, dropped when empty."""
     username: str | None = credential("password")  # it declares a field
@@ -46,6 +48,11 @@ class AzurePostgreSQLConfig(DriverConfig):
         if self.tls not in TLS_MODES:
             raise ConfigurationError(
                 f"tls: {self.tls!r} is not known", advice=f"Known are {', '.join(TLS_MODES)}"
+            )
+        if self.statement_timeout_seconds is not None and self.statement_timeout_seconds <= 0:
+            raise ConfigurationError(
+                f"statement_timeout_seconds: {self.statement_timeout_seconds:g} is no time",
+                advice="Give seconds, or leave it out for the server's own limit",
             )
         if self.connection_string is not None:
             return

@@ -15,7 +15,8 @@ import pyarrow as pa
 from typing_extensions import override
 
 from datastores.drivers.azure_postgresql.catalog import DIALECT
-from datastores.drivers.azure_postgresql.client import Client, Connection
+from datastores.drivers.azure_postgresql.client import Client
+from datastores.drivers.azure_postgresql.connection import Connection
 from datastores.drivers.azure_postgresql.errors import translated
 from datastores.drivers.azure_postgresql.load import check_part, load
 from datastores.drivers.azure_postgresql.plan import Prepared
@@ -25,6 +26,7 @@ from datastores.drivers.base import Receipt, WriteRequest, WriteSession
 from datastores.errors import (
     ConfigurationError,
     ConnectionFailedError,
+    DatastoreError,
     PreconditionFailedError,
 )
 
@@ -39,8 +41,8 @@ class _Attempt:
 
     connection: Connection
     commit: Callable[[], None]
-    close: Callable[[], object]
-    """Gives the connection back; without a commit before, nothing of it stays."""
+    close: weakref.finalize[..., Any]
+    """Ends it when nobody does; without a commit before, nothing of it stays."""
     receipt: Receipt
 
 
@@ -61,6 +63,8 @@ class DirectWriteSession(WriteSession):
         # Attempts at the part, and publishing, come one after the other.
         self._lock = threading.Lock()
         self._attempt: _Attempt | None = None
+        self._broke = False
+        """Whether the rows were lost with their connection, so that writing them again may help."""
         self._published: Receipt | None = None
         self._in_doubt: tuple[int, Receipt] | None = None
         """A transaction whose COMMIT was sent and not answered."""
@@ -81,7 +85,7 @@ class DirectWriteSession(WriteSession):
                 return published
             self._refuse_another(part)
             self._drop()
-            connection = self._client.connect()
+            connection = self._client.pool.take()
             close = weakref.finalize(self, connection.close)
             transaction = ExitStack()
             try:
@@ -95,6 +99,7 @@ class DirectWriteSession(WriteSession):
             return receipt
 
     def _load(self, connection: Connection, part: str, batches: pa.RecordBatchReader) -> Receipt:
+        connection.keep_open()
         straight = self._prepared.detour is None
         if straight:
             self._target.open(connection)
@@ -127,7 +132,8 @@ class DirectWriteSession(WriteSession):
                 return
             attempt = self._attempt
             if attempt is None or set(receipts) != {attempt.receipt}:
-                raise PreconditionFailedError(
+                lost = ConnectionFailedError if self._broke else PreconditionFailedError
+                raise lost(
                     f"the rows for {self.request.table} are not in a transaction of this session",
                     driver=DIALECT.engine,
                     operation="publish",
@@ -140,6 +146,9 @@ class DirectWriteSession(WriteSession):
                         self._target.open(attempt.connection)
                         self._target.fill(attempt.connection, [_TEMPORARY], attempt.receipt.rows)
                     self._commit(attempt)
+            except DatastoreError as error:
+                self._broke = error.transient
+                raise
             finally:
                 self._drop()
 
@@ -207,7 +216,8 @@ class DirectWriteSession(WriteSession):
         """Give the connection back; what was not committed is gone with it."""
         attempt, self._attempt = self._attempt, None
         if attempt is not None:
-            attempt.close()
+            attempt.close.detach()
+            self._client.pool.give_back(attempt.connection)
 
     @override
     def discard(self) -> None:

@@ -1,15 +1,14 @@
 from __future__ import annotations
 
-import threading
-
 import pyarrow as pa
 from typing_extensions import override
 
 from datastores.drivers.azure_postgresql import catalog
 from datastores.drivers.azure_postgresql.catalog import DIALECT
-from datastores.drivers.azure_postgresql.client import Client, Connection
+from datastores.drivers.azure_postgresql.client import Client
 from datastores.drivers.azure_postgresql.config import AzurePostgreSQLConfig
-from datastores.drivers.azure_postgresql.errors import translated
+from datastores.drivers.azure_postgresql.connection import Connection
+from datastores.drivers.azure_postgresql.leftovers import clean
 from datastores.drivers.azure_postgresql.plan import prepare
 from datastores.drivers.azure_postgresql.read import (
     PostgreSQLSplit,
@@ -32,7 +31,7 @@ from datastores.drivers.base import (
 from datastores.drivers.network import Endpoint
 from datastores.drivers.sql.reading import check_read
 from datastores.errors import ConfigurationError
-from datastores.values import Atomicity, Capabilities, Snapshot, TableName, WriteMode
+from datastores.values import Atomicity, Capabilities, Leftover, Snapshot, TableName, WriteMode
 
 
 class AzurePostgreSQLDriver(TableDriver):
@@ -49,14 +48,13 @@ class AzurePostgreSQLDriver(TableDriver):
         query=True,
         split_by=True,
         processes=True,
+        clean=True,
     )
     config: AzurePostgreSQLConfig
 
     def __init__(self, config: AzurePostgreSQLConfig) -> None:
         super().__init__(config)
         self._client = Client(config)
-        self._snapshots: dict[str, Connection] = {}
-        self._lock = threading.Lock()
 
     @property
     @override
@@ -70,45 +68,51 @@ class AzurePostgreSQLDriver(TableDriver):
 
     @override
     def sign_in(self) -> str:
-        with self._client.connection("connect") as connection:
+        def found(connection: Connection) -> str:
             [(user,)] = connection.execute("SELECT current_user::text").fetchall()
-        return str(user)
+            return f"{user} (through a pooler)" if connection.is_pooled else str(user)
+
+        return self._client.look("connect", None, found)
+
+    @override
+    def clean(self) -> list[Leftover]:
+        return clean(self._client)
 
     @override
     def close(self) -> None:
-        for name in list(self._snapshots):
-            self._release(name)
+        self._client.pool.close()
 
     @override
     def tables(self, namespace: str | None = None) -> list[TableName]:
-        with self._client.transaction("tables", namespace) as connection:
-            return catalog.tables(connection, namespace, self.config.staging_schema)
+        staging = self.config.staging_schema
+        return self._client.look(
+            "tables", namespace, lambda connection: catalog.tables(connection, namespace, staging)
+        )
 
     @override
     def schema(self, table: TableName) -> pa.Schema:
-        with self._client.transaction("schema", str(table)) as connection:
-            found = catalog.get_table(connection, table, self.config.staging_schema)
+        staging = self.config.staging_schema
+        found = self._client.look(
+            "schema", str(table), lambda connection: catalog.get_table(connection, table, staging)
+        )
         return schema_of(found.columns)
 
     @override
     def plan_read(self, request: ScanRequest, splits: int) -> ReadPlan:
         check_read(request, DIALECT)
-        connection = self._client.connect()
-        try:
-            with translated("plan_read", str(request.table or "query")):
-                snapshot = export_snapshot(connection)
-                if request.table is None:
-                    plan = plan_query(request, connection, snapshot, splits)
-                else:
-                    table = catalog.get_table(connection, request.table, self.config.staging_schema)
-                    plan = plan_table(table, request, connection, snapshot, splits)
-        except BaseException:
-            connection.close()
-            raise
-        with self._lock:
-            self._snapshots[snapshot] = connection
-        plan.release = lambda: self._release(snapshot)
-        return plan
+
+        def planned(connection: Connection) -> ReadPlan:
+            snapshot = export_snapshot(connection)
+            if request.table is None:
+                plan = plan_query(request, connection, snapshot, splits)
+            else:
+                table = catalog.get_table(connection, request.table, self.config.staging_schema)
+                plan = plan_table(table, request, connection, snapshot, splits)
+            self._client.pool.hold(snapshot, connection)
+            plan.release = lambda: self._client.pool.release(snapshot)
+            return plan
+
+        return self._client.repeated("plan_read", str(request.table or "query"), planned)
 
     @override
     def read(self, split: Split) -> pa.RecordBatchReader:
@@ -125,9 +129,3 @@ class AzurePostgreSQLDriver(TableDriver):
     @override
     def begin(self, request: WriteRequest) -> WriteSession:
         return begin(self._client, request)
-
-    def _release(self, snapshot: str) -> None:
-        with self._lock:
-            connection = self._snapshots.pop(snapshot, None)
-        if connection is not None:
-            connection.close()

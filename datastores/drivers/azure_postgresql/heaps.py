@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from datastores.drivers.azure_postgresql.client import Connection
+from datastores.drivers.azure_postgresql.connection import Connection
 from datastores.values import TableName
 
 

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from datastores.drivers.azure_postgresql.catalog import DIALECT
-from datastores.drivers.azure_postgresql.client import Connection
 from datastores.drivers.azure_postgresql.codec import Encoder
+from datastores.drivers.azure_postgresql.connection import Connection
 from datastores.drivers.azure_postgresql.plan import WriteColumn
 from datastores.drivers.base import WriteRequest
 from datastores.errors import SchemaMismatchError

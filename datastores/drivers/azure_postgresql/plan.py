@@ -9,7 +9,8 @@ import pyarrow as pa
 
 from datastores.drivers.azure_postgresql import catalog
 from datastores.drivers.azure_postgresql.catalog import DIALECT, Column, Table, qualified
-from datastores.drivers.azure_postgresql.client import Client, Connection
+from datastores.drivers.azure_postgresql.client import Client
+from datastores.drivers.azure_postgresql.connection import Connection
 from datastores.drivers.azure_postgresql.limits import check_limits
 from datastores.drivers.azure_postgresql.references import refers
 from datastores.drivers.azure_postgresql.restore import Declaration, Enum, declared
@@ -142,7 +143,8 @@ class Prepared:
 def prepare(client: Client, request: WriteRequest) -> Prepared:
     """Check a write against the target; nothing is written."""
     check_request(request, DIALECT)
-    with client.transaction("plan_write", str(request.table)) as connection:
+
+    def checked(connection: Connection) -> Prepared:
         table = catalog.find_table(connection, request.table)
         prepared = resolve(connection, table, request)
         rights = Rights(connection, request)
@@ -153,7 +155,9 @@ def prepare(client: Client, request: WriteRequest) -> Prepared:
             direct = unstaged is not None
         if direct and prepared.detour:
             rights.check_temporary(prepared.detour)
-    return replace(prepared, direct=direct, unstaged=unstaged)
+        return replace(prepared, direct=direct, unstaged=unstaged)
+
+    return client.look("plan_write", str(request.table), checked)
 
 
 def resolve(connection: Connection, table: Table | None, request: WriteRequest) -> Prepared:

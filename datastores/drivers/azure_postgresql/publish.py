@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import psycopg
 
 from datastores.drivers.azure_postgresql.catalog import DIALECT, find_table, qualified
-from datastores.drivers.azure_postgresql.client import Connection
+from datastores.drivers.azure_postgresql.connection import Connection
 from datastores.drivers.azure_postgresql.errors import sentence
 from datastores.drivers.azure_postgresql.plan import Prepared, resolve
 from datastores.drivers.azure_postgresql.staging import run

@@ -11,8 +11,9 @@ import pyarrow as pa
 from psycopg import sql
 
 from datastores.drivers.azure_postgresql.catalog import DIALECT, Column, Table, columns_of
-from datastores.drivers.azure_postgresql.client import Client, Connection
+from datastores.drivers.azure_postgresql.client import Client
 from datastores.drivers.azure_postgresql.codec import Decoder
+from datastores.drivers.azure_postgresql.connection import Connection
 from datastores.drivers.azure_postgresql.sampling import (
     changing_parts,
     find_bounds,
@@ -30,11 +31,17 @@ from datastores.drivers.base import ReadPlan, ScanRequest, Split
 from datastores.drivers.sql.convert import convert
 from datastores.drivers.sql.filters import comparable_types, condition
 from datastores.drivers.sql.parameters import bind_named, rewrite, tokens
-from datastores.errors import PreconditionFailedError, SchemaMismatchError
+from datastores.errors import (
+    ConnectionFailedError,
+    DatastoreError,
+    PreconditionFailedError,
+    SchemaMismatchError,
+)
 from datastores.filters import columns_of as filtered_columns
 
 # "invalid snapshot identifier" up to PostgreSQL 15, "snapshot does not exist" since 16.
 _NO_SNAPSHOT = {"22023", "42704"}
+_ONE_STATE = "ISOLATION LEVEL REPEATABLE READ READ ONLY"
 # Numbers of any size, as far as a filter's value is concerned.
 _ANY_NUMBER = pa.decimal128(38, 0)
 # Why a relation without heaps and without a key is read by one connection.
@@ -64,11 +71,24 @@ class PostgreSQLSplit(Split):
 
 
 def batches(client: Client, split: PostgreSQLSplit) -> Iterator[pa.RecordBatch]:
-    """Stream one split through a connection of its own, which holds it back as long as need be."""
+    """Stream one split; once more from its beginning if it breaks before the first batch is out."""
+    handed_over = False
+    try:
+        for batch in _batches(client, split):
+            handed_over = True
+            yield batch
+    except DatastoreError as error:
+        # The order of rows is not fixed: what was handed over cannot be told from what is left.
+        if handed_over or not error.transient:
+            raise
+        yield from _batches(client, split)
+
+
+def _batches(client: Client, split: PostgreSQLSplit) -> Iterator[pa.RecordBatch]:
     schema = schema_of(split.columns)
     decoder = Decoder([(one.name, one.mapped.layout) for one in split.columns], split.batch_rows)
     with client.connection("read", split.target) as connection:
-        _share(connection, split.snapshot)
+        _share(client, connection, split.snapshot)
         statement = f"COPY ({split.sql}) TO STDOUT (FORMAT binary)"
         with connection.cursor().copy(statement.encode()) as copy:
             for batch in decoder.batches(copy):
@@ -77,6 +97,7 @@ def batches(client: Client, split: PostgreSQLSplit) -> Iterator[pa.RecordBatch]:
                     for array, one in zip(batch.columns, split.columns, strict=True)
                 ]
                 yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+        connection.rollback()
 
 
 def schema_of(columns: tuple[Column, ...]) -> pa.Schema:
@@ -85,20 +106,28 @@ def schema_of(columns: tuple[Column, ...]) -> pa.Schema:
 
 
 def export_snapshot(connection: Connection) -> str:
-    """Begin a read-only transaction and return the name of its snapshot."""
-    connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    """Begin a read-only transaction that stays open, and return the name of its snapshot."""
+    connection.begin(_ONE_STATE)
+    connection.keep_open()
     [(name,)] = connection.execute("SELECT pg_catalog.pg_export_snapshot()").fetchall()
     return str(name)
 
 
-def _share(connection: Connection, snapshot: str) -> None:
+def _share(client: Client, connection: Connection, snapshot: str) -> None:
     try:
-        connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        connection.begin(_ONE_STATE)
         connection.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(LOCK_TIMEOUT))
         connection.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(snapshot)))
     except psycopg.Error as error:
         if error.sqlstate not in _NO_SNAPSHOT:
             raise
+        if client.pool.holds(snapshot):
+            raise ConnectionFailedError(
+                f"the connection that kept the snapshot {snapshot} open is gone",
+                driver=DIALECT.engine,
+                operation="read",
+                advice="Read again from the beginning: rows of another snapshot do not go with these",
+            ) from error
         raise PreconditionFailedError(
             f"the snapshot {snapshot} is gone",
             driver=DIALECT.engine,

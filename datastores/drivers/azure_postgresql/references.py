@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import psycopg
 
-from datastores.drivers.azure_postgresql.client import Connection
+from datastores.drivers.azure_postgresql.connection import Connection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

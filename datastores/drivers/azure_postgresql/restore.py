@@ -9,8 +9,8 @@ import psycopg
 import pyarrow as pa
 
 from datastores.drivers.azure_postgresql.catalog import DIALECT, columns_of, full_names
-from datastores.drivers.azure_postgresql.client import Connection
 from datastores.drivers.azure_postgresql.codec import Layout
+from datastores.drivers.azure_postgresql.connection import Connection
 from datastores.drivers.azure_postgresql.stored import to_postgresql
 from datastores.drivers.azure_postgresql.types import ENUM, MAX_NAME_BYTES, OIDS, Mapped
 from datastores.drivers.sql.dialect import literal

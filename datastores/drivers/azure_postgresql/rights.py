@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from datastores.drivers.azure_postgresql.catalog import DIALECT, Table, qualified
-from datastores.drivers.azure_postgresql.client import Connection
+from datastores.drivers.azure_postgresql.connection import Connection
 from datastores.drivers.base import WriteRequest
 from datastores.errors import PermissionDeniedError
 from datastores.values import TableName, WriteMode

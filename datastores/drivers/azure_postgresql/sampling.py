@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 
 from datastores.drivers.azure_postgresql.catalog import DIALECT, Column, Table
-from datastores.drivers.azure_postgresql.client import Connection
+from datastores.drivers.azure_postgresql.connection import Connection
 from datastores.drivers.azure_postgresql.splits import Bounds, is_null
 from datastores.errors import SchemaMismatchError
 from datastores.values import TableName

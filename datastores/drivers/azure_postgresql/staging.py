@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 
 from datastores.drivers.azure_postgresql.catalog import DIALECT
-from datastores.drivers.azure_postgresql.client import Connection
+from datastores.drivers.azure_postgresql.connection import Connection
 from datastores.drivers.sql.statements import SQLColumn
 from datastores.values import TableName
 
@@ -68,7 +68,7 @@ class Staging:
             f"CREATE TABLE IF NOT EXISTS {self.jobs} ({_JOBS})",
             f"CREATE UNLOGGED TABLE IF NOT EXISTS {self.parts} ({_PARTS})",
         ]
-        if not self._exists(connection):
+        if not self._has_schema(connection):
             statements[:0] = [
                 f"CREATE SCHEMA {schema}",
                 f"COMMENT ON SCHEMA {schema} IS '{_MARK}'",
@@ -102,7 +102,7 @@ class Staging:
     def remove(self, connection: Connection) -> None:
         """Drop the job's rows and entries, and the schema if it is ours and empty. In a transaction."""
         self._lock(connection)
-        if not self._holds(connection, "jobs"):
+        if not self.exists(connection):
             return
         connection.execute("SET LOCAL client_min_messages = warning")
         # The job's entry first: that waits for attempts that still run, and ends later ones.
@@ -153,16 +153,17 @@ class Staging:
             (f"datastores:{self.schema}",),
         )
 
-    def _exists(self, connection: Connection) -> bool:
+    def exists(self, connection: Connection) -> bool:
+        """Return whether there is a journal of jobs."""
         found = connection.execute(
-            "SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = %s", (self.schema,)
+            "SELECT 1 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n "
+            "ON n.oid = c.relnamespace WHERE n.nspname = %s AND c.relname = 'jobs'",
+            (self.schema,),
         ).fetchone()
         return found is not None
 
-    def _holds(self, connection: Connection, name: str) -> bool:
+    def _has_schema(self, connection: Connection) -> bool:
         found = connection.execute(
-            "SELECT 1 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n "
-            "ON n.oid = c.relnamespace WHERE n.nspname = %s AND c.relname = %s",
-            (self.schema, name),
+            "SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = %s", (self.schema,)
         ).fetchone()
         return found is not None

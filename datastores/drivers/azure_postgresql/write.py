@@ -9,8 +9,10 @@ import psycopg
 import pyarrow as pa
 from typing_extensions import override
 
+from datastores.drivers.azure_postgresql import leftovers
 from datastores.drivers.azure_postgresql.catalog import DIALECT
-from datastores.drivers.azure_postgresql.client import Client, Connection
+from datastores.drivers.azure_postgresql.client import Client
+from datastores.drivers.azure_postgresql.connection import Connection
 from datastores.drivers.azure_postgresql.direct import DirectWriteSession
 from datastores.drivers.azure_postgresql.load import check_part, load
 from datastores.drivers.azure_postgresql.plan import Prepared, prepare
@@ -34,8 +36,13 @@ def begin(client: Client, request: WriteRequest) -> WriteSession:
     if prepared.direct:
         return DirectWriteSession(client, request, prepared)
     session = StagedWriteSession(client, request, prepared)
-    with client.transaction("begin", str(request.table)) as connection:
-        session.staging.prepare(connection, str(request.table))
+    leftovers.hold(client, session.staging)
+    try:
+        with client.transaction("begin", str(request.table)) as connection:
+            session.staging.prepare(connection, str(request.table))
+    except BaseException:
+        client.pool.release(request.job)
+        raise
     return session
 
 
@@ -132,5 +139,9 @@ class StagedWriteSession(WriteSession):
 
     @override
     def discard(self) -> None:
-        with self.client.transaction("discard", str(self.request.table)) as connection:
-            self.staging.remove(connection)
+        try:
+            with self.client.transaction("discard", str(self.request.table)) as connection:
+                self.staging.remove(connection)
+        finally:
+            # What could not be removed now is left for `clean`.
+            self.client.pool.release(self.request.job)

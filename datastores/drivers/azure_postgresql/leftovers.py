@@ -1,0 +1,81 @@
+"""Which jobs live, and the end of those that do not: a process that is killed leaves its staging.
+
+Who begins a job holds a lock on its name, in a transaction that stays open until the job is
+discarded; the server lets go of it when the process is gone. A lock of the session would not need
+the transaction, and would get lost behind a pooler.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC
+
+from datastores.drivers.azure_postgresql.client import Client
+from datastores.drivers.azure_postgresql.connection import Connection
+from datastores.drivers.azure_postgresql.staging import Staging, run
+from datastores.values import Leftover
+
+
+def hold(client: Client, staging: Staging) -> None:
+    """Show that a job lives, until `client.pool.release` of its name."""
+    if client.pool.holds(staging.job):
+        return
+
+    def held(connection: Connection) -> None:
+        connection.begin("READ ONLY")
+        connection.keep_open()
+        # Shared: the same job may be begun by several, and only `clean` is kept out.
+        run(connection, f"SELECT pg_catalog.pg_advisory_xact_lock_shared({_KEY})", _key(staging))
+        client.pool.hold(staging.job, connection)
+
+    client.repeated("begin", None, held)
+
+
+def clean(client: Client) -> list[Leftover]:
+    """Remove the staging of each job that nobody holds, and return what it was."""
+    schema = client.config.staging_schema
+    found = client.look("clean", schema, lambda connection: _jobs(connection, schema))
+    return [one for one in found if _removed(client, Staging(schema, one.job))]
+
+
+def _jobs(connection: Connection, schema: str) -> list[Leftover]:
+    """Return the jobs whose staging is ours to drop."""
+    staging = Staging(schema, "")
+    if not staging.exists(connection):
+        return []
+    rows = run(
+        connection,
+        f"""
+        SELECT job, target, began, coalesce(sum(pg_catalog.pg_total_relation_size(c.oid)), 0)::bigint
+        FROM {staging.jobs} LEFT JOIN (
+            pg_catalog.pg_class c
+            JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace AND n.nspname = $1
+        ) ON c.relkind = 'r' AND pg_catalog.starts_with(c.relname, 'rows_' || job || '_')
+        WHERE pg_catalog.has_table_privilege($2, 'DELETE')
+        GROUP BY job, target, began
+        HAVING coalesce(bool_and(pg_catalog.pg_has_role(c.relowner, 'USAGE')), true)
+        ORDER BY began, job
+        """,
+        schema,
+        staging.jobs,
+    ).fetchall()
+    return [
+        Leftover(job=job, target=target, began=began.astimezone(UTC), bytes=size)
+        for job, target, began, size in rows
+    ]
+
+
+def _removed(client: Client, staging: Staging) -> bool:
+    with client.transaction("clean", staging.job) as connection:
+        [(dead,)] = run(
+            connection, f"SELECT pg_catalog.pg_try_advisory_xact_lock({_KEY})", _key(staging)
+        ).fetchall()
+        if dead:
+            staging.remove(connection)
+    return bool(dead)
+
+
+_KEY = "pg_catalog.hashtextextended($1, 0)"
+
+
+def _key(staging: Staging) -> str:
+    return f"datastores:{staging.schema}:{staging.job}"
