@@ -157,10 +157,9 @@ def benchmarks(session: nox.Session) -> None:
 def scorecard(session: nox.Session) -> None:
     """What becomes of PostgreSQL's torture values here and in the peers; writes a page of docs/."""
     install(session, "tests")
-    page = "docs/drivers/azure_postgresql_scorecard"
     session.run(
         *("python", "-m", "benchmarks.postgresql.scorecard", "--peers", peers(session)),
-        *("--page", f"{page}.md", "--json", f"{page}.json"),
+        *("--page", "docs/drivers/azure_postgresql_scorecard.md", "--json", "scorecard.json"),
     )
 
 
