@@ -159,7 +159,7 @@ def scorecard(session: nox.Session) -> None:
     install(session, "tests")
     session.run(
         *("python", "-m", "benchmarks.postgresql.scorecard", "--peers", peers(session)),
-        *("--page", "docs/drivers/azure_postgresql_scorecard.md"),
+        *("--page", "docs/drivers/azure_postgresql_scorecard.md", "--json", "scorecard.json"),
     )
 
 

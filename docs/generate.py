@@ -9,11 +9,16 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+import pyarrow as pa
+
 from datastores import errors
+from datastores.drivers.azure_postgresql.stored import to_postgresql
+from datastores.drivers.azure_postgresql.type_table import type_table
 from datastores.drivers.base import FileDriver
 from datastores.drivers.config import DriverConfig
 from datastores.drivers.registry import ENTRY_POINT_GROUP, driver_class, driver_types
 from datastores.errors import DatastoreError
+from datastores.types.text import describe_type
 from datastores.values import WriteMode
 
 DOCS = Path(__file__).parent
@@ -104,7 +109,55 @@ def errors_page() -> str:
     return "\n".join(lines) + "\n"
 
 
-PAGES: Mapping[str, Callable[[], str]] = {"drivers.md": drivers, "errors.md": errors_page}
+def azure_postgresql() -> str:
+    """Return the page of PostgreSQL, whose prose stands in it and whose tables are made anew."""
+    text = DOCS.joinpath("drivers/azure_postgresql.md").read_text(encoding="utf-8")
+    driver = driver_class("azure_postgresql")
+    able = driver.capabilities
+    abilities = [
+        *([f"`{mode}`", str(able.write_modes.get(mode, "no"))] for mode in WriteMode),
+        ["snapshot that parallel readers share", str(able.snapshot)],
+        ["queries", _yes(able.query)],
+        ["parts read and written by other processes", _yes(able.processes)],
+    ]
+    parts = {
+        "settings": _table(["setting", "default"], _settings(driver.config_type)),
+        "capabilities": _table(["what", "how"], abilities),
+        "types": _table(
+            ["PostgreSQL", "Arrow", "", "note"],
+            [
+                [f"`{one.postgresql}`", f"`{one.arrow}`", str(one.verdict), one.note]
+                for one in type_table()
+            ],
+        ),
+        "arrow types": _table(
+            ["Arrow", "PostgreSQL"],
+            [[f"`{describe_type(one)}`", f"`{to_postgresql(one, '').type}`"] for one in _ARROW],
+        ),
+    }
+    for name, lines in parts.items():
+        mark = f"<!-- {name}, from docs/generate.py -->"
+        before, _, rest = text.partition(mark)
+        _, end, after = rest.partition("<!-- end -->")
+        text = "\n".join([f"{before}{mark}", "", *lines, "", f"{end}{after}"])
+    return text
+
+
+# What users bring, one of each kind.
+_ARROW = (
+    *(pa.bool_(), pa.int8(), pa.int64(), pa.uint8(), pa.uint32(), pa.uint64(), pa.float16()),
+    *(pa.float64(), pa.decimal128(18, 2), pa.string(), pa.string_view(), pa.binary()),
+    *(pa.dictionary(pa.int32(), pa.string()), pa.uuid(), pa.json_(), pa.date32(), pa.date64()),
+    *(pa.time64("us"), pa.time64("ns"), pa.timestamp("us"), pa.timestamp("ns", "UTC")),
+    *(pa.duration("us"), pa.month_day_nano_interval(), pa.list_(pa.int32())),
+    pa.list_(pa.list_(pa.int32())),
+)
+
+PAGES: Mapping[str, Callable[[], str]] = {
+    "drivers.md": drivers,
+    "errors.md": errors_page,
+    "drivers/azure_postgresql.md": azure_postgresql,
+}
 
 
 def _settings(config: type[DriverConfig]) -> Iterator[list[str]]:

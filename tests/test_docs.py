@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 DOCS = Path(__file__).parents[1] / "docs"
-GENERATED = ("drivers.md", "errors.md")
+GENERATED = ("drivers.md", "errors.md", "drivers/azure_postgresql.md")
 
 
 @pytest.mark.parametrize("page", GENERATED)

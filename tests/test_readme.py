@@ -24,7 +24,7 @@ from azure.storage.blob import ContainerClient
 from tests.services.azurite import Azurite
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _SET_UP = re.compile(r"\./run (\w+)|nox(?: -s (\w+))?(?: .*)?|\. \.venv/bin/activate")
@@ -119,7 +119,7 @@ def test_blocks_run(
     request: pytest.FixtureRequest,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    if "$LANDING_URL" in document.read_text(encoding="utf-8"):
+    if "$SALES_SERVER" in document.read_text(encoding="utf-8"):
         for name, value in services(request).items():
             monkeypatch.setenv(name, value)
     names: dict[str, Any] = {"__name__": "__main__"}
