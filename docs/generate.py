@@ -40,9 +40,11 @@ def drivers() -> str:
                 _yes(able.query),
                 _yes(able.writable_files),
                 _yes(able.processes),
+                _yes(able.on_unfit),
             ]
         )
-    heads = ["type", "kind", *map(str, WriteMode), "snapshot", "query", "writable", "processes"]
+    able_to = ("snapshot", "query", "writable", "processes", "on_unfit")
+    heads = ["type", "kind", *map(str, WriteMode), *able_to]
     lines = [
         "# Drivers",
         "",
@@ -51,7 +53,8 @@ def drivers() -> str:
         "What each can do, from its `capabilities`, which every call is checked against before any",
         "I/O. A write mode is `atomic` where readers see all of the old content or all of the new.",
         "`snapshot` is what parallel readers of one table share, `writable` whether files can be",
-        "written, `processes` whether other processes may read and write parts.",
+        "written, `processes` whether other processes may read and write parts, `on_unfit` whether a",
+        "user may choose what becomes of values that cannot be held.",
         "",
         *_table(heads, rows),
         "",

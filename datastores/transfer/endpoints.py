@@ -16,7 +16,7 @@ from datastores.formats.registry import known_ending
 from datastores.location import SCHEME, Location, refuse_secrets
 from datastores.scan import Scan
 from datastores.transfer.options import CopyOptions
-from datastores.values import TableName
+from datastores.values import OnUnfit, TableName
 from datastores.workspace import Workspace
 
 
@@ -82,8 +82,17 @@ def row_source(end: StorePath | Scan, options: CopyOptions) -> RowSource:
         request,
         columns=request.columns if columns is None else tuple(columns),
         filters=_both(request.filters, filters),
+        on_unfit=_of_source(driver, options) or request.on_unfit,
     )
     return RowSource(driver=driver, request=request, label=label, store=store)
+
+
+def _of_source(driver: TableDriver, options: CopyOptions) -> OnUnfit:
+    """Return the copy's policies by the source's names, if its driver takes them."""
+    if not driver.capabilities.on_unfit:
+        return OnUnfit()
+    old_names = {new: old for old, new in (options.get("rename") or {}).items()}
+    return OnUnfit.parse(options.get("on_unfit")).renamed(old_names)
 
 
 def table_at(end: StorePath) -> TableName:

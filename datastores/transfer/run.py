@@ -176,6 +176,9 @@ def _report(
         publish=plan.publish,
         digest=digest,
         peak_memory_bytes=_peak_memory_bytes(),
+        unfit=None
+        if plan.unfit is None
+        else sum((receipt.unfit for receipt in receipts), start=plan.unfit),
     )
     _log.info(
         "job %s copied %s to %s: %s %s in %.1f s",

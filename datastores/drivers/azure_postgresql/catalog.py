@@ -81,17 +81,17 @@ class Column:
         )
 
     @property
-    def expression(self) -> str:
-        """The column as a SELECT exports it."""
+    def value(self) -> str:
+        """The column's value as a SELECT exports it."""
         name = DIALECT.identifier(self.name)
         if not self.mapped.as_text:
             return name
         if self.mapped.layout.kind == "array" or self.mapped.by_cast:
-            return f"CAST({name} AS {self.mapped.wire}) AS {name}"
+            return f"CAST({name} AS {self.mapped.wire})"
         # The type's own output: its cast to text may differ, as that of inet does.
         # And a composite whose fields are all NULL is distinct from NULL, though it "is null".
         text = f"pg_catalog.format('%s', {name})"
-        return f"CASE WHEN {name} IS DISTINCT FROM NULL THEN {text} END AS {name}"
+        return f"CASE WHEN {name} IS DISTINCT FROM NULL THEN {text} END"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +114,13 @@ class Table:
     """On disk, if it is a heap."""
     rows: int | None
     """An estimate, or None."""
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """The columns that name a row: of the primary key, else of the first unique one, if any."""
+        primary = frozenset(one.name for one in self.columns if one.key)
+        names = primary or next(iter(self.unique), frozenset())
+        return tuple(one.name for one in self.columns if one.name in names)
 
     @property
     def is_table(self) -> bool:

@@ -13,6 +13,7 @@ import psycopg
 import pyarrow as pa
 from typing_extensions import override
 
+from datastores.drivers.azure_postgresql import policies
 from datastores.drivers.azure_postgresql.catalog import DIALECT
 from datastores.drivers.azure_postgresql.client import Client, Connection
 from datastores.drivers.azure_postgresql.errors import translated
@@ -26,6 +27,7 @@ from datastores.errors import (
     ConnectionFailedError,
     PreconditionFailedError,
 )
+from datastores.types.unfit import Sieve
 
 _TEMPORARY = "pg_temp.datastores_rows"
 # How long a COMMIT whose reply was lost may still be at work before we give up asking.
@@ -72,6 +74,10 @@ class DirectWriteSession(WriteSession):
         )
 
     @override
+    def sieve(self) -> Sieve:
+        return policies.sieve(self.request, self._prepared.columns)
+
+    @override
     def write(self, part: str, batches: pa.RecordBatchReader) -> Receipt:
         check_part(self.request, part, batches)
         with self._lock:
@@ -100,7 +106,9 @@ class DirectWriteSession(WriteSession):
             columns = listed(self._prepared.staged)
             run(connection, f"CREATE TEMPORARY TABLE {_TEMPORARY} ({columns}) ON COMMIT DROP")
         relation = self._target.name if straight else _TEMPORARY
-        rows, taken, size = load(connection, relation, self._prepared.columns, batches)
+        rows, taken, size = load(
+            connection, relation, self.request, self._prepared.columns, batches
+        )
         self._target.check_taken(taken, rows)
         return Receipt(part=part, rows=rows, bytes=size)
 

@@ -48,6 +48,7 @@ class AzurePostgreSQLDriver(TableDriver):
         snapshot=Snapshot.TRANSFERABLE,
         query=True,
         processes=True,
+        on_unfit=True,
     )
     config: AzurePostgreSQLConfig
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,12 +13,15 @@ from psycopg import sql
 from datastores.drivers.azure_postgresql.catalog import DIALECT, Column, Table, columns_of
 from datastores.drivers.azure_postgresql.client import Client, Connection
 from datastores.drivers.azure_postgresql.codec import Decoder
+from datastores.drivers.azure_postgresql.errors import translated
+from datastores.drivers.azure_postgresql.fit import FirstUnfit, Selection, refusal, select
 from datastores.drivers.base import ReadPlan, ScanRequest, Split
 from datastores.drivers.sql.convert import convert
 from datastores.drivers.sql.filters import comparable_types, condition
 from datastores.drivers.sql.parameters import bind_named, rewrite, tokens
-from datastores.errors import PreconditionFailedError, SchemaMismatchError
+from datastores.errors import DataError, PreconditionFailedError, SchemaMismatchError
 from datastores.filters import columns_of as filtered_columns
+from datastores.values import Unfit, how_to_choose
 
 # "invalid snapshot identifier" up to PostgreSQL 15, "snapshot does not exist" since 16.
 _NO_SNAPSHOT = {"22023", "42704"}
@@ -44,6 +47,8 @@ class PostgreSQLSplit(Split):
     """As the SELECT yields them."""
     batch_rows: int
     target: str
+    first_unfit: FirstUnfit | None
+    """How to find the row of a value that the codec refuses."""
 
 
 def batches(client: Client, split: PostgreSQLSplit) -> Iterator[pa.RecordBatch]:
@@ -53,13 +58,33 @@ def batches(client: Client, split: PostgreSQLSplit) -> Iterator[pa.RecordBatch]:
     with client.connection("read", split.target) as connection:
         _share(connection, split.snapshot)
         statement = f"COPY ({split.sql}) TO STDOUT (FORMAT binary)"
-        with connection.cursor().copy(statement.encode()) as copy:
-            for batch in decoder.batches(copy):
-                arrays = [
-                    convert(array, one.arrow, one.name)
-                    for array, one in zip(batch.columns, split.columns, strict=True)
-                ]
-                yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+        try:
+            with connection.cursor().copy(statement.encode()) as copy:
+                for batch in decoder.batches(copy):
+                    arrays = [
+                        convert(array, one.arrow, one.name)
+                        for array, one in zip(batch.columns, split.columns, strict=True)
+                    ]
+                    yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+        except DataError as error:
+            _name_row(error, connection, split)
+            raise
+
+
+def _name_row(error: DataError, connection: Connection, split: PostgreSQLSplit) -> None:
+    """Say of a refused value which row it is in, as far as the server can tell."""
+    if split.first_unfit is None:
+        return
+    try:
+        connection.rollback()
+        _share(connection, split.snapshot)
+        row = connection.execute(split.first_unfit.sql.encode()).fetchone()
+    except (psycopg.Error, PreconditionFailedError):
+        return
+    if row is not None:
+        column, example = split.first_unfit.of(row)
+        error.message = refusal(column, example)
+        error.advice = f"Choose what becomes of such values: {how_to_choose(column.name)}"
 
 
 def schema_of(columns: tuple[Column, ...]) -> pa.Schema:
@@ -93,18 +118,22 @@ def plan_table(
     table: Table, request: ScanRequest, connection: Connection, snapshot: str, splits: int
 ) -> ReadPlan:
     """Return how a table is read: by ranges of its pages if it is a heap."""
-    text, values, columns = _select(
-        table.columns, request, source=DIALECT.table(table.name), label=str(table.name)
+    selection = _select(
+        table.columns,
+        request,
+        connection,
+        source=DIALECT.table(table.name),
+        label=str(table.name),
+        key=table.key,
     )
-    text = _merged(text, values, connection)
     whole = not request.filters and request.limit is None
     rows = table.rows if whole else None
 
-    def split(label: str, sql: str, rows: int | None) -> PostgreSQLSplit:
-        return _split(label, sql, rows, snapshot, columns, request, str(table.name))
+    def split(label: str, condition: str | None, rows: int | None) -> PostgreSQLSplit:
+        return _split(label, condition, rows, snapshot, selection, request, str(table.name))
 
     if table.pages is None or request.limit is not None:
-        splits_: tuple[Split, ...] = (split("all rows", _limited(text, request), rows),)
+        splits_: tuple[Split, ...] = (split("all rows", None, rows),)
         split_by = f"one reader: {'a limit' if request.limit is not None else _WHY[table.kind]}"
     else:
         last = max(table.pages - 1, 0)
@@ -112,26 +141,27 @@ def plan_table(
         splits_ = tuple(
             split(
                 f"pages {first:,} to {last if end is None else end - 1:,}",
-                _on_pages(text, first, end, filtered=bool(request.filters)),
+                _on_pages(first, end),
                 None if rows is None else rows // len(ranges),
             )
             for first, end in ranges
         )
         split_by = "ctid pages"
     return ReadPlan(
-        schema=schema_of(columns),
+        schema=schema_of(selection.columns),
         splits=splits_,
         split_by=split_by,
         snapshot=snapshot,
         rows=rows,
         bytes=table.bytes if whole else None,
+        count_unfit=_counter(selection, connection, str(table.name)),
     )
 
 
 def plan_query(request: ScanRequest, connection: Connection, snapshot: str) -> ReadPlan:
     """Return how a query is read: its columns are known without running it."""
-    query = _without_end(request.query or "")
-    found = columns_of(connection, _merged(query, request.parameters, connection))
+    query = _merged(_without_end(request.query or ""), request.parameters, connection)
+    found = columns_of(connection, query)
     names = [one.name for one in found]
     if not names:
         raise SchemaMismatchError("the query has no columns", advice="Select one at least")
@@ -139,44 +169,54 @@ def plan_query(request: ScanRequest, connection: Connection, snapshot: str) -> R
         raise SchemaMismatchError(
             f"the query has two columns named {repeated[0]!r}", advice="Name each with AS"
         )
-    text, values, columns = _select(
-        found, request, source=f"(\n{query}\n) AS query", label="the query"
+    selection = _select(
+        found, request, connection, source=f"(\n{query}\n) AS query", label="the query", key=()
     )
-    text = _merged(text, {**request.parameters, **values}, connection)
     return ReadPlan(
-        schema=schema_of(columns),
-        splits=(
-            _split(
-                "all rows", _limited(text, request), None, snapshot, columns, request, "the query"
-            ),
-        ),
+        schema=schema_of(selection.columns),
+        splits=(_split("all rows", None, None, snapshot, selection, request, "the query"),),
         split_by="one reader: a query",
         snapshot=snapshot,
+        count_unfit=_counter(selection, connection, "the query"),
     )
+
+
+def _counter(
+    selection: Selection, connection: Connection, target: str
+) -> Callable[[], Unfit | None] | None:
+    """Return what asks the server, under the snapshot that the connection holds."""
+    statement = selection.unfit_sql
+    if statement is None:
+        return None
+
+    def count() -> Unfit | None:
+        if selection.limit is not None:
+            return None
+        with translated("plan_read", target):
+            return selection.unfit(connection.execute(statement.encode()).fetchall())
+
+    return count
 
 
 def _split(  # a value with as many fields
     label: str,
-    text: str,
+    condition: str | None,
     rows: int | None,
     snapshot: str,
-    columns: tuple[Column, ...],
+    selection: Selection,
     request: ScanRequest,
     target: str,
 ) -> PostgreSQLSplit:
     return PostgreSQLSplit(
         label=label,
         rows=rows,
-        sql=text,
+        sql=selection.sql(condition),
         snapshot=snapshot,
-        columns=columns,
+        columns=selection.columns,
         batch_rows=request.batch_rows,
         target=target,
+        first_unfit=selection.first_unfit(condition),
     )
-
-
-def _limited(text: str, request: ScanRequest) -> str:
-    return text if request.limit is None else f"{text} LIMIT {request.limit:d}"
 
 
 def _without_end(query: str) -> str:
@@ -187,10 +227,16 @@ def _without_end(query: str) -> str:
     return "".join(text for _, text in pieces)
 
 
-def _select(
-    columns: tuple[Column, ...], request: ScanRequest, *, source: str, label: str
-) -> tuple[str, dict[str, Any], tuple[Column, ...]]:
-    """Return a SELECT with `:name` parameters, the filters' values, and the columns it yields.
+def _select(  # what a SELECT is made of
+    columns: tuple[Column, ...],
+    request: ScanRequest,
+    connection: Connection,
+    *,
+    source: str,
+    label: str,
+    key: tuple[str, ...],
+) -> Selection:
+    """Return what a request asks of a source.
 
     Raises:
         SchemaMismatchError: A column is not there, or cannot be filtered on; it is named.
@@ -203,10 +249,15 @@ def _select(
                 f"no column {name!r} in {label}", advice=f"Its columns are {', '.join(known)}"
             )
     compared = {name: _compared(known[name]) for name in filtered_columns(filters)}
-    picked = tuple(columns if chosen is None else [known[name] for name in chosen])
-    listed = ", ".join(one.expression for one in picked)
     rows, values = condition(filters, compared, DIALECT)
-    return f"SELECT {listed} FROM {source}{f' WHERE ({rows})' if rows else ''}", values, picked
+    return select(
+        columns if chosen is None else [known[name] for name in chosen],
+        request.on_unfit,
+        source=source,
+        conditions=(_merged(rows, values, connection),) if rows else (),
+        key=key,
+        limit=request.limit,
+    )
 
 
 def _compared(column: Column) -> pa.DataType:
@@ -245,10 +296,8 @@ def _page_ranges(pages: int, splits: int) -> list[tuple[int, int | None]]:
     return [(start, start + size if start + size < pages else None) for start in starts]
 
 
-def _on_pages(text: str, first: int, end: int | None, *, filtered: bool) -> str:
-    """Return a SELECT that keeps the rows of some pages; what is added later is in the last range."""
+def _on_pages(first: int, end: int | None) -> str | None:
+    """Return the condition of the rows on some pages; what is added later is in the last range."""
     pieces = [f"ctid >= '({first},0)'::tid"] if first else []
     pieces += [] if end is None else [f"ctid < '({end},0)'::tid"]
-    if not pieces:
-        return text
-    return f"{text} {'AND' if filtered else 'WHERE'} {' AND '.join(pieces)}"
+    return " AND ".join(pieces) or None
