@@ -162,6 +162,7 @@ class UnfitExample:
         return f"{self.column} {self.value}" + (f" ({self.key})" if self.key else "")
 
 
+_LINE = 90
 UNFIT_EXAMPLES = 20
 """How many values that could not be held are shown at most."""
 
@@ -195,9 +196,10 @@ class Unfit:
         return ", ".join(counts) or "no value"
 
     def lines(self, shown: int = 5) -> list[str]:
-        """Return the counts and the first examples, for people."""
-        more = [f"  {one}" for one in self.examples[:shown]]
-        return [f"held by no exact value: {self}", *more]
+        """Return the counts and the first examples, for people, in lines of 90 characters."""
+        more = (f"  {one}" for one in self.examples[:shown])
+        cut = [one if len(one) <= _LINE else f"{one[: _LINE - 1]}…" for one in more]
+        return [f"not held exactly: {self}", *cut]
 
 
 def _counted(number: int, word: str) -> str:

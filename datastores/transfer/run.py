@@ -36,7 +36,8 @@ _log = logging.getLogger("datastores")
 def plan_copy(source: Any, target: Any, **options: Unpack[CopyOptions]) -> CopyPlan:
     """Return what `copy` with the same arguments will do; nothing is written.
 
-    Costs the catalogue queries and listings that planning needs, and reads no rows.
+    Costs the catalogue queries and listings that planning needs, and reads no rows; under
+    `on_unfit` the source counts what does not fit.
     Raises what `copy` would raise before its first part.
     """
     with _planned(source, target, options) as job:

@@ -307,6 +307,8 @@ def test_a_query_or_another_column_names_what_is_known(visits: Database, server:
 UNFIT: list[tuple[str, pa.Array]] = [
     ("text", pa.array(["fine", "a\0b"])),
     ("varchar(4)", pa.array(["fine", "longer"])),
+    ("text", pa.array(["fine", "a\0b"]).dictionary_encode()),
+    ("json", pa.array(["1", '"\0"'], pa.json_())),
     ("smallint", pa.array([1, 2**15])),
     ("numeric(4,1)", pa.array([Decimal("1.50"), Decimal("1.25")])),
     ("real", pa.array([0.5, 0.1])),
