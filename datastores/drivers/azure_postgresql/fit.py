@@ -17,6 +17,7 @@ from datastores.types.text import describe_type
 from datastores.values import UNFIT_EXAMPLES, OnUnfit, Unfit, UnfitExample, UnfitPolicy
 
 _SHOWN_CHARACTERS = 80
+_ELEMENT = "datastores_element"
 
 # The form of a type's values -> which ones fit. A literal is read in the column's own type, and
 # `timestamp` leaves its zone unread.
@@ -60,9 +61,9 @@ def _array_fits(layout: Layout, value: str) -> str:
     conditions += [
         f"pg_catalog.array_lower({value}, {level + 1}) = 1" for level in range(layout.dimensions)
     ]
-    if element := fits(layout.element, "element.value"):
+    if element := fits(layout.element, _ELEMENT):
         conditions.append(
-            f"NOT EXISTS (SELECT FROM pg_catalog.unnest({value}) AS element(value) "
+            f"NOT EXISTS (SELECT FROM pg_catalog.unnest({value}) AS {_ELEMENT} "
             f"WHERE NOT ({element}))"
         )
     return " AND ".join(conditions)
