@@ -47,6 +47,9 @@ LIMITS: dict[str, tuple[list[str], list[str]]] = {
         ["294247-01-10 04:00:54.775808+00", "infinity", "-infinity"],
     ),
     "time": (["00:00", "23:59:59.999999"], ["24:00"]),
+    "timetz": (["00:00+15:59:59", "23:59:59.999999-15:59"], ["24:00+00", "24:00-15:59"]),
+    "stay": (["(,)", "(2020-01-01,{1})"], ["(infinity,)", "(,{{1}})", '(,"[0:0]={1}")']),
+    "stay[]": (["{NULL}", '{"(2020-01-01,{1})"}'], ['{NULL,"(infinity,)"}']),
     "numeric(10,2)": (["-99999999.99", "0"], ["NaN"]),
     "numeric": (["NaN", "Infinity"], []),
     "interval": (
@@ -132,6 +135,7 @@ def visits(database: Database) -> Database:
 def test_the_servers_conditions_are_the_codecs(
     database: Database, driver: AzurePostgreSQLDriver
 ) -> None:
+    database.run("CREATE TYPE stay AS (day date, nights integer[])")
     database.run("CREATE DOMAIN day AS date")
     database.run("CREATE DOMAIN numbers AS integer[]")
     for at, (sql, (fit, unfit)) in enumerate(LIMITS.items()):

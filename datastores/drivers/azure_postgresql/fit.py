@@ -26,6 +26,7 @@ _FITS: Mapping[str, str] = {
     # Arrow's microseconds in 63 bits.
     "timestamp": "pg_catalog.isfinite({value}) AND {value} <= '294247-01-10 04:00:54.775807+00'",
     "time": "{value} < '24:00'",
+    "timetz": "CAST({value} AS pg_catalog.time) < '24:00'",
     "numeric": "{value} <> 'NaN'",
     # Arrow's nanoseconds in 63 bits. Each field by itself is exact, also where EXTRACT is a float.
     "interval": (
@@ -49,6 +50,10 @@ def fits(layout: Layout, value: str) -> str | None:
     """
     if layout.kind == "array":
         condition: str | None = _array_fits(layout, value)
+    elif layout.kind == "record":
+        fields = zip(layout.arrow, layout.fields, strict=True)
+        found = (fits(of, f"({value}).{DIALECT.identifier(one.name)}") for one, (_, of) in fields)
+        condition = " AND ".join(filter(None, found)) or None
     else:
         condition = _FITS.get(layout.kind, "").format(value=value) or None
     return f"({condition}) IS NOT FALSE" if condition else None

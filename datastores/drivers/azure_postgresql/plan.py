@@ -231,12 +231,12 @@ def _detour(
 
 def _check_text(request: WriteRequest, known: Mapping[str, Column]) -> None:
     """Refuse to make text of a column that is there already, and is of another type."""
-    for field in request.schema:
-        there = known[field.name]
-        as_text = request.on_unfit.for_column(field.name) is UnfitPolicy.TEXT
-        if as_text and not convertible(field.type, there.arrow):
+    for given in request.schema:
+        there = known[given.name]
+        as_text = request.on_unfit.for_column(given.name) is UnfitPolicy.TEXT
+        if as_text and not convertible(given.type, there.arrow):
             raise SchemaMismatchError(
-                f"on_unfit makes text of column {field.name!r}, and the table's is {there.type}",
+                f"on_unfit makes text of column {given.name!r}, and the table's is {there.type}",
                 target=str(request.table),
                 advice="Choose null or reject for a table that exists; nothing was changed",
             )
