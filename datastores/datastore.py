@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -30,7 +31,7 @@ from datastores.errors import (
     without_frames,
 )
 from datastores.filters import parse_filters
-from datastores.incoming import arrow_reader, filtered
+from datastores.incoming import arrow_reader, filtered, write_part
 from datastores.listing import Listing, file_info
 from datastores.location import Location, join_path, normalize_path
 from datastores.retry import discarded_after, retried
@@ -39,6 +40,7 @@ from datastores.values import (
     Capabilities,
     FileInfo,
     Leftover,
+    OnUnfit,
     TableName,
     WriteMode,
     column_names,
@@ -50,8 +52,10 @@ if TYPE_CHECKING:
 
     from datastores.drivers.config import DriverConfig
 
+_log = logging.getLogger("datastores")
 
 Origin = tuple[Callable[..., "Datastore"], tuple[Any, ...]]
+Policies = OnUnfit | str | Mapping[str, str] | None
 
 
 class Datastore:
@@ -322,7 +326,7 @@ class Datastore:
         with self._located("schema", table):
             return self.tabular.schema(self.table_name(table))
 
-    def scan(  # the words of the ecosystem, all optional
+    def scan(  # noqa: PLR0913  # the words of the ecosystem, all optional
         self,
         table: str,
         *,
@@ -332,6 +336,7 @@ class Datastore:
         split_by: str | Sequence[str] = (),
         format: str | None = None,  # noqa: A002
         format_options: Mapping[str, Any] | None = None,
+        on_unfit: Policies = None,
     ) -> Scan:
         """Return a table's rows to come; nothing is read before they are asked for.
 
@@ -344,6 +349,8 @@ class Datastore:
                 copy; any will do, with NULLs and duplicates. Where it is not given the driver chooses.
             format: Of files whose name does not tell it.
             format_options: As the format takes them, such as `{"delimiter": ";"}`.
+            on_unfit: What becomes of values that Arrow cannot hold: `raise`, `null`, `text` or
+                `reject`, for all columns or by column.
         """
         request = ScanRequest(
             table=self.table_name(table),
@@ -353,6 +360,7 @@ class Datastore:
             split_by=column_names(split_by),
             format=format,
             format_options=dict(format_options or {}),
+            on_unfit=self._policies("scan", on_unfit),
         )
         return Scan(self.tabular, request, store=self.name, label=f"{self.label}/{table}")
 
@@ -362,6 +370,7 @@ class Datastore:
         parameters: Mapping[str, Any] | None = None,
         *,
         split_by: str | Sequence[str] = (),
+        on_unfit: Policies = None,
     ) -> Scan:
         """Return the rows of a query to come; the values of `:name` in it are bound, never pasted.
 
@@ -380,7 +389,10 @@ class Datastore:
             require(self.driver, "query", declared=self.capabilities.query)
         shown = " ".join(sql.split())[:60]
         request = ScanRequest(
-            query=sql, parameters=dict(parameters or {}), split_by=column_names(split_by)
+            query=sql,
+            parameters=dict(parameters or {}),
+            split_by=column_names(split_by),
+            on_unfit=self._policies("query", on_unfit),
         )
         return Scan(self.tabular, request, store=self.name, label=f"{self.label}: {shown}")
 
@@ -399,6 +411,7 @@ class Datastore:
         rows_per_file: int | None = None,
         format: str | None = None,  # noqa: A002
         format_options: Mapping[str, Any] | None = None,
+        on_unfit: Policies = None,
     ) -> int:
         """Write rows as a table, published whole or not at all; return how many.
 
@@ -415,6 +428,8 @@ class Datastore:
             rows_per_file: At most so many rows in a file of a folder.
             format: Of files; else the name tells, else Parquet.
             format_options: As the format takes them.
+            on_unfit: What becomes of values that the table cannot hold: `raise`, `null`, `text` or
+                `reject`, for all columns or by new name. What did not fit is logged.
 
         Raises:
             AlreadyExistsError: Under `create`, the table exists; nothing was changed.
@@ -424,9 +439,10 @@ class Datastore:
         from datastores.types.convert import Conversion
 
         with self._located("write_table", table):
+            policies = self._policies("write_table", on_unfit, also=bool(types))
             batches = filtered(arrow_reader(data), filters)
             conversion = Conversion.plan(
-                batches.schema, columns=columns, rename=rename, types=types
+                batches.schema, columns=columns, rename=rename, types=types, on_unfit=policies
             )
             request = WriteRequest(
                 table=self.table_name(table),
@@ -438,15 +454,18 @@ class Datastore:
                 rows_per_file=rows_per_file,
                 format=format,
                 format_options=dict(format_options or {}),
+                on_unfit=policies if self.capabilities.on_unfit else OnUnfit(),
             )
             session = self.tabular.begin(request)
             try:
                 with discarded_after(session.discard, request.job):
                     # Rows handed in pass by once; a second publish finds the first.
-                    receipt = session.write("0", conversion.apply(batches))
+                    receipt = write_part(session, "0", batches, conversion)
                     retried(lambda: session.publish([receipt]))
             finally:
                 self.refresh()
+            if receipt.unfit:
+                _log.warning("%s/%s: %s", self.label, table, "; ".join(receipt.unfit.lines(1)))
             return receipt.rows
 
     def table_name(self, text: str) -> TableName:
@@ -456,6 +475,21 @@ class Datastore:
         return TableName.parse(text)
 
     # Shared by the calls above
+
+    def _policies(
+        self,
+        operation: str,
+        given: Policies,
+        *,
+        also: bool = False,
+    ) -> OnUnfit:
+        """Return the policies, refused where neither the driver nor `also` something else has them."""
+        policies = OnUnfit.parse(given)
+        if policies and not also:
+            with self._located(operation):
+                what = f"{operation} with on_unfit"
+                require(self.driver, what, declared=self.capabilities.on_unfit)
+        return policies
 
     def _require_writable_files(self, operation: str, path: str) -> None:
         require(self.driver, operation, declared=self.capabilities.writable_files, target=path)

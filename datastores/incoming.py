@@ -1,8 +1,9 @@
-"""Rows that a caller hands in: anything that speaks Arrow, as a stream of batches."""
+"""Rows on their way into a table: whatever speaks Arrow, as a stream, converted and staged."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from datastores.errors import ConfigurationError
@@ -10,6 +11,9 @@ from datastores.filters import columns_of, parse_filters, to_expression
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from datastores.drivers.base import Receipt, WriteSession
+    from datastores.types.convert import Conversion
 
 
 def arrow_reader(data: Any) -> pa.RecordBatchReader:
@@ -46,3 +50,28 @@ def filtered(batches: pa.RecordBatchReader, filters: Sequence[Any] | None) -> pa
 
     kept = (batch.filter(expression) for batch in batches)
     return pa.RecordBatchReader.from_batches(batches.schema, (one for one in kept if len(one)))
+
+
+def write_part(
+    session: WriteSession,
+    part: str,
+    batches: pa.RecordBatchReader,
+    conversion: Conversion,
+    watch: Callable[[pa.RecordBatchReader], pa.RecordBatchReader] | None = None,
+) -> Receipt:
+    """Convert and stage one part; the receipt says what did not fit, on both ways.
+
+    Args:
+        session: Begun with the conversion's schema.
+        part: Its name.
+        batches: As the conversion takes them.
+        conversion: To the target's columns.
+        watch: Sees exactly the rows that are staged.
+    """
+    before, at_target = conversion.sieve(session.request.keys), session.sieve()
+    rows = conversion.apply(before.reader(batches))
+    if at_target is not None:
+        rows = at_target.reader(rows)
+    receipt = session.write(part, watch(rows) if watch else rows)
+    unfit = before.unfit + at_target.unfit if at_target is not None else before.unfit
+    return dataclasses.replace(receipt, unfit=unfit)

@@ -13,6 +13,7 @@ from datastores.display import html_table, text_table
 from datastores.drivers.base import ScanRequest, TableDriver
 from datastores.errors import MissingDependencyError, located
 from datastores.types.fields import source_of
+from datastores.values import Unfit
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,6 +44,15 @@ class Scan:
         """The exact types of every batch, the source's own types in the fields' metadata."""
         with self._located(), self.driver.plan_read(self.request, 1) as plan:
             return plan.schema
+
+    @property
+    def unfit(self) -> Unfit | None:
+        """How many values `on_unfit` nulls and how many rows it leaves out, with examples.
+
+        Asks the source, as each use does. None under a limit: whichever rows come first are judged.
+        """
+        with self._located(), self.driver.plan_read(self.request, 1) as plan:
+            return plan.unfit()
 
     def reader(self) -> pa.RecordBatchReader:
         """Return one stream over all rows, under one snapshot where the driver has one."""
@@ -97,7 +107,8 @@ class Scan:
     def count(self) -> int:
         """Return the number of rows, by reading one column."""
         request = self.request
-        if request.columns is None and (names := self.schema.names):
+        # Which rows are left out depends on all columns.
+        if request.columns is None and not request.on_unfit and (names := self.schema.names):
             request = dataclasses.replace(request, columns=(names[0],))
         with self._located(), self.driver.plan_read(request, 1) as plan:
             return sum(len(batch) for split in plan.splits for batch in self.driver.read(split))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -9,10 +10,9 @@ from urllib.parse import quote, unquote
 
 from typing_extensions import override
 
-from datastores.errors import ConfigurationError
+from datastores.errors import ConfigurationError, did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
     from datetime import datetime
 
 
@@ -70,6 +70,145 @@ class Snapshot(StrEnum):
 def column_names(names: str | Iterable[str]) -> tuple[str, ...]:
     """Return the names of one column or several."""
     return (names,) if isinstance(names, str) else tuple(names)
+
+
+class UnfitPolicy(StrEnum):
+    """What becomes of a value that the other side cannot hold exactly."""
+
+    RAISE = "raise"
+    """An error that names column, key and value."""
+    NULL = "null"
+    """NULL is in its place."""
+    TEXT = "text"
+    """The whole column becomes text, which holds every value as it is printed."""
+    REJECT = "reject"
+    """Its row is left out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnUnfit:
+    """The policy of each column for values that cannot be held exactly. False if all are `raise`."""
+
+    default: UnfitPolicy = UnfitPolicy.RAISE
+    columns: tuple[tuple[str, UnfitPolicy], ...] = ()
+    """Columns with a policy of their own."""
+
+    @classmethod
+    def parse(cls, given: OnUnfit | str | Mapping[str, str] | None) -> OnUnfit:
+        """Return what a user says: one policy for all columns, or policies by column.
+
+        Raises:
+            ConfigurationError: There is no such policy.
+        """
+        if isinstance(given, OnUnfit):
+            return given
+        if isinstance(given, str):
+            return cls(default=_policy(given))
+        if not isinstance(given, Mapping | None):
+            raise ConfigurationError(
+                f"on_unfit: {given!r} is no policy", advice='Write "null", or {"column": "null"}'
+            )
+        return cls(columns=tuple((name, _policy(word)) for name, word in (given or {}).items()))
+
+    def __bool__(self) -> bool:
+        policies = {self.default, *(policy for _, policy in self.columns)}
+        return policies != {UnfitPolicy.RAISE}
+
+    def for_column(self, name: str) -> UnfitPolicy:
+        """Return one column's policy."""
+        return dict(self.columns).get(name, self.default)
+
+    def names(self, name: str) -> bool:
+        """Return whether a column has a policy of its own."""
+        return name in dict(self.columns)
+
+    def check_columns(self, known: Iterable[str]) -> None:
+        """Refuse the name of a column that is not there."""
+        known = list(known)
+        for name, _ in self.columns:
+            if name not in known:
+                raise ConfigurationError(
+                    f"on_unfit: there is no column {name!r}",
+                    advice=did_you_mean(name, known, "The columns are"),
+                )
+
+    def renamed(self, names: Mapping[str, str]) -> OnUnfit:
+        """Return the same policies for columns that have other names."""
+        columns = tuple((names.get(name, name), policy) for name, policy in self.columns)
+        return OnUnfit(default=self.default, columns=columns)
+
+
+def _policy(word: str) -> UnfitPolicy:
+    try:
+        return UnfitPolicy(word)
+    except ValueError:
+        raise ConfigurationError(
+            f"on_unfit: there is no policy {word!r}",
+            advice=did_you_mean(word, map(str, UnfitPolicy), "The policies are"),
+        ) from None
+
+
+def how_to_choose(column: str) -> str:
+    """Return how a user says what becomes of a column's values that do not fit."""
+    return f'on_unfit={{"{column}": "null"}} or --on-unfit {column}=null, text or reject'
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnfitExample:
+    """One value that could not be held exactly."""
+
+    column: str
+    key: str | None
+    """Of its row, such as `id = 1017`; None where no key is known."""
+    value: str
+
+    @override
+    def __str__(self) -> str:
+        return f"{self.column} {self.value}" + (f" ({self.key})" if self.key else "")
+
+
+_LINE = 90
+UNFIT_EXAMPLES = 20
+"""How many values that could not be held are shown at most."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unfit:
+    """What became of values that could not be held exactly. False if there were none."""
+
+    rows_rejected: int = 0
+    values_nulled: int = 0
+    examples: tuple[UnfitExample, ...] = ()
+    """The first ones, at most `UNFIT_EXAMPLES`."""
+
+    def __bool__(self) -> bool:
+        return bool(self.rows_rejected or self.values_nulled)
+
+    def __add__(self, other: Unfit) -> Unfit:
+        return Unfit(
+            rows_rejected=self.rows_rejected + other.rows_rejected,
+            values_nulled=self.values_nulled + other.values_nulled,
+            examples=(self.examples + other.examples)[:UNFIT_EXAMPLES],
+        )
+
+    @override
+    def __str__(self) -> str:
+        counts = []
+        if self.rows_rejected:
+            counts.append(f"{_counted(self.rows_rejected, 'row')} left out")
+        if self.values_nulled:
+            counts.append(f"{_counted(self.values_nulled, 'value')} made NULL")
+        return ", ".join(counts) or "no value"
+
+    def lines(self, shown: int = 5) -> list[str]:
+        """Return the counts and the first examples, for people, in lines of 90 characters."""
+        more = (f"  {one}" for one in self.examples[:shown])
+        cut = [one if len(one) <= _LINE else f"{one[: _LINE - 1]}…" for one in more]
+        return [f"not held exactly: {self}", *cut]
+
+
+def _counted(number: int, word: str) -> str:
+    return f"{number:,} {word}{'' if number == 1 else 's'}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +299,8 @@ class Capabilities:
     """A folder exists without files in it; where not, making one does nothing until it has a file."""
     processes: bool = False
     """Parts may be read and written by other processes."""
+    on_unfit: bool = False
+    """A user may choose what becomes of values that cannot be held exactly: an `OnUnfit`."""
 
     clean: bool = False
     """What killed writes left in the staging is found and removed by one call."""

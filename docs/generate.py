@@ -46,18 +46,11 @@ def drivers() -> str:
                 _yes(able.split_by),
                 _yes(able.writable_files),
                 _yes(able.processes),
+                _yes(able.on_unfit),
             ]
         )
-    heads = [
-        "type",
-        "kind",
-        *map(str, WriteMode),
-        "snapshot",
-        "query",
-        "split_by",
-        "writable",
-        "processes",
-    ]
+    able_to = ("snapshot", "query", "split_by", "writable", "processes", "on_unfit")
+    heads = ["type", "kind", *map(str, WriteMode), *able_to]
     lines = [
         "# Drivers",
         "",
@@ -67,7 +60,8 @@ def drivers() -> str:
         "I/O. A write mode is `atomic` where readers see all of the old content or all of the new.",
         "`snapshot` is what parallel readers of one table share, `split_by` whether the caller may name",
         "the columns that divide rows between them, `writable` whether files can be written,",
-        "`processes` whether other processes may read and write parts.",
+        "`processes` whether other processes may read and write parts, `on_unfit` whether a user may",
+        "choose what becomes of values that cannot be held.",
         "",
         *_table(heads, rows),
         "",

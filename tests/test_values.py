@@ -7,7 +7,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datastores.errors import ConfigurationError
-from datastores.values import Atomicity, Capabilities, Snapshot, TableName, WriteMode
+from datastores.values import (
+    Atomicity,
+    Capabilities,
+    OnUnfit,
+    Snapshot,
+    TableName,
+    Unfit,
+    UnfitExample,
+    UnfitPolicy,
+    WriteMode,
+)
 
 SMALL = settings(max_examples=50, deadline=None)
 NAMES = st.builds(
@@ -72,8 +82,34 @@ def test_capabilities_as_plain_values() -> None:
         "write_modes": {"create": "atomic"},
         "snapshot": "none",
         "query": True,
+        "split_by": False,
         "writable_files": False,
         "empty_folders": True,
         "processes": False,
+        "on_unfit": False,
+        "clean": False,
     }
     assert Capabilities().snapshot is Snapshot.NONE
+
+
+def test_policies_are_for_all_columns_or_for_some() -> None:
+    everywhere, some = OnUnfit.parse("null"), OnUnfit.parse({"day": "reject", "at": "raise"})
+    assert everywhere.for_column("any") is UnfitPolicy.NULL
+    assert [some.for_column(one) for one in ("day", "at", "other")] == ["reject", "raise", "raise"]
+    assert OnUnfit.parse(some) is some
+    assert everywhere
+    assert some
+    assert not OnUnfit.parse(None)
+    assert not OnUnfit.parse({"at": "raise"})
+    assert some.renamed({"day": "on_day"}).for_column("on_day") is UnfitPolicy.REJECT
+
+
+def test_what_did_not_fit_adds_up() -> None:
+    example = UnfitExample(column="day", key="id = 1", value="infinity")
+    one = Unfit(rows_rejected=1, examples=(example,) * 15)
+    both = one + Unfit(values_nulled=1_000, examples=(example,) * 15)
+    assert str(both) == "1 row left out, 1,000 values made NULL"
+    assert len(both.examples) == 20
+    assert both.lines(1)[1:] == ["  day infinity (id = 1)"]
+    assert both
+    assert not Unfit()

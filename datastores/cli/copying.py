@@ -17,6 +17,7 @@ from datastores.cli.options import (
     names,
     option_pairs,
     pairs,
+    unfit_option,
     value_pairs,
 )
 from datastores.cli.records import print_record
@@ -126,6 +127,7 @@ def _options(command: Any) -> Any:
 @click.argument("source")
 @click.argument("target")
 @_options
+@unfit_option
 @common
 @click.pass_obj
 def cp(  # noqa: PLR0913  # one for each word that copy itself does not take

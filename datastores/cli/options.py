@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import dataclasses
 import functools
 import json
 from collections.abc import Callable, Mapping
@@ -12,6 +13,8 @@ from decimal import Decimal
 from typing import Any, TypeVar
 
 import click
+
+from datastores.values import OnUnfit
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -45,6 +48,32 @@ def format_of_source(command: Command) -> Command:
     ):
         command = option(command)
     return command
+
+
+def policies(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> OnUnfit | None:
+    """Return what repeated `column=policy`, or one `policy` for all other columns, say."""
+    if not texts:
+        return None
+    # No policy has an equals sign, and a name may.
+    split = [text.rpartition("=") for text in texts]
+    everywhere = [policy for name, _, policy in split if not name]
+    if len(everywhere) > 1:
+        raise click.BadParameter("more than one policy for all columns")
+    named = _pairs([text for text in texts if "=" in text], str, last=True)
+    columns = OnUnfit.parse(named).columns
+    return dataclasses.replace(OnUnfit.parse("".join(everywhere) or None), columns=columns)
+
+
+def unfit_option(command: Command) -> Command:
+    """Add `--on-unfit`, for commands that read or write tables."""
+    return click.option(
+        "--on-unfit",
+        metavar="[COLUMN=]POLICY",
+        multiple=True,
+        callback=policies,
+        help="What becomes of values that the other side cannot hold: raise, null, text or reject; "
+        "again for other columns.",
+    )(command)
 
 
 def example(*lines: str) -> str:
@@ -113,10 +142,13 @@ def _refuse(constant: str) -> Any:
     raise ValueError(constant)
 
 
-def _pairs(texts: tuple[str, ...] | list[str], read: Callable[[str], Any]) -> dict[str, Any]:
+def _pairs(
+    texts: tuple[str, ...] | list[str], read: Callable[[str], Any], *, last: bool = False
+) -> dict[str, Any]:
+    """Return what `name=value` say; with `last` it is the last equals sign that counts."""
     found: dict[str, Any] = {}
     for text in texts:
-        name, separator, value = text.partition("=")
+        name, separator, value = text.rpartition("=") if last else text.partition("=")
         if not separator or not name.strip():
             raise click.BadParameter(f"{text!r} is not name=value")
         if name.strip() in found:

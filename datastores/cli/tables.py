@@ -8,14 +8,22 @@ from typing import Any
 import click
 
 from datastores.cli.conditions import parse_conditions
-from datastores.cli.options import common, example, format_of_source, given, names, value_pairs
+from datastores.cli.options import (
+    common,
+    example,
+    format_of_source,
+    given,
+    names,
+    unfit_option,
+    value_pairs,
+)
 from datastores.cli.records import print_record, print_rows
 from datastores.cli.text import print_table
 from datastores.datastore import Datastore, StorePath
-from datastores.drivers.base import FileDriver
+from datastores.drivers.base import FileDriver, require
 from datastores.location import SCHEME
 from datastores.scan import Scan, schema_rows
-from datastores.values import TableName
+from datastores.values import OnUnfit, TableName
 from datastores.workspace import Workspace
 
 
@@ -81,6 +89,7 @@ def schema(url: str, *, file: str | None, as_json: bool, **options: Any) -> None
 @click.option(
     "--filter", "conditions", metavar="TEXT", multiple=True, help="Which rows; again for AND."
 )
+@unfit_option
 @format_of_source
 @common
 def head(  # one for each option
@@ -89,6 +98,7 @@ def head(  # one for each option
     rows: int,
     conditions: Sequence[str],
     columns: Sequence[str] | None,
+    on_unfit: OnUnfit | None,
     file: str | None,
     as_json: bool,
     **options: Any,
@@ -99,7 +109,7 @@ def head(  # one for each option
     """
     with Workspace.load(file) as workspace:
         place = workspace.locate(url)
-        narrowed = given({**options, "columns": columns})
+        narrowed = given({**options, "columns": columns, "on_unfit": on_unfit})
         if conditions:
             narrowed["filters"] = parse_conditions(
                 conditions, scan_of(place, given(options)).schema
@@ -125,16 +135,24 @@ def head(  # one for each option
     help="The value of :NAME in the query: a number, true, null, an ISO date, else text; "
     "'in quotes' always text.",
 )
+@unfit_option
 @common
 def query(
-    name: str, sql: str, *, parameters: Mapping[str, Any] | None, file: str | None, as_json: bool
+    name: str,
+    sql: str,
+    *,
+    parameters: Mapping[str, Any] | None,
+    on_unfit: OnUnfit | None,
+    file: str | None,
+    as_json: bool,
 ) -> None:
     """Print the rows of a query on the store NAME, as they come.
 
     Values are bound, never pasted into the SQL. With --json, one line for each row.
     """
     with Workspace.load(file) as workspace:
-        print_rows(workspace[name].query(sql, parameters).reader(), as_json=as_json)
+        rows = workspace[name].query(sql, parameters, on_unfit=on_unfit)
+        print_rows(rows.reader(), as_json=as_json)
 
 
 def scan_of(place: StorePath, options: Mapping[str, Any]) -> Scan:
@@ -142,6 +160,9 @@ def scan_of(place: StorePath, options: Mapping[str, Any]) -> Scan:
     from datastores.transfer.endpoints import row_source
 
     source = row_source(place, dict(options))  # type: ignore[arg-type]  # its words by name
+    if options.get("on_unfit"):
+        declared = source.driver.capabilities.on_unfit
+        require(source.driver, "scan with on_unfit", declared=declared, target=source.label)
     return Scan(source.driver, source.request, store=source.store, label=source.label)
 
 

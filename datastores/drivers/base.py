@@ -19,11 +19,13 @@ from datastores.drivers.config import DriverConfig
 from datastores.drivers.network import Endpoint
 from datastores.errors import UnsupportedOperationError
 from datastores.filters import Filters
-from datastores.values import Capabilities, Leftover, TableName, WriteMode
+from datastores.values import Capabilities, Leftover, OnUnfit, TableName, Unfit, WriteMode
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from fsspec import AbstractFileSystem
+
+    from datastores.types.unfit import Sieve
 
 BATCH_ROWS = 65_536
 """Upper bound of rows in a batch, unless a request says otherwise."""
@@ -148,6 +150,8 @@ class ScanRequest:
     """Name of a file format, where the path does not tell; file stores only."""
     format_options: Mapping[str, Any] = field(default_factory=dict)
     batch_rows: int = BATCH_ROWS
+    on_unfit: OnUnfit = field(default_factory=OnUnfit)
+    """What becomes of values that Arrow cannot hold; only for a driver that declares it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,7 +184,17 @@ class ReadPlan:
     rows: int | None = None
     bytes: int | None = None
     """Of Arrow data; an estimate, or None."""
+    count_unfit: Callable[[], Unfit | None] | None = None
+    """Asks the source what `unfit` returns; None where every value fits or is refused."""
     release: Callable[[], None] | None = None
+
+    def unfit(self) -> Unfit | None:
+        """Count what the request's policies null and leave out, under the plan's snapshot.
+
+        Reads the whole of the source's columns that a policy is for. None if it is not known:
+        under a limit, whichever rows come first are judged.
+        """
+        return self.count_unfit() if self.count_unfit else Unfit()
 
     def close(self) -> None:
         """Let go of the snapshot; a second call does nothing."""
@@ -218,6 +232,8 @@ class WriteRequest:
     rows_per_file: int | None = None
     format: str | None = None
     format_options: Mapping[str, Any] = field(default_factory=dict)
+    on_unfit: OnUnfit = field(default_factory=OnUnfit)
+    """What becomes of values that the target cannot hold; only for a driver that declares it."""
 
 
 class Verdict(StrEnum):
@@ -265,12 +281,21 @@ class Receipt:
     """As written, after compression."""
     outputs: tuple[str, ...] = ()
     """What the part left in staging, in the target's own words."""
+    unfit: Unfit = field(default_factory=Unfit, compare=False)
+    """What did not fit on the way to the target, and was nulled or left out."""
 
 
 class WriteSession(ABC):
     """One write, from staging to publish. Pickles, and holds no secret."""
 
     request: WriteRequest
+
+    def sieve(self) -> Sieve | None:
+        """Return what applies the request's `on_unfit` to the rows of one part, before `write`.
+
+        None from a driver that does not declare it, which refuses what does not fit.
+        """
+        return None
 
     @abstractmethod
     def write(self, part: str, batches: pa.RecordBatchReader) -> Receipt:

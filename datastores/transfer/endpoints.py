@@ -16,7 +16,7 @@ from datastores.formats.registry import known_ending
 from datastores.location import SCHEME, Location, refuse_secrets
 from datastores.scan import Scan
 from datastores.transfer.options import CopyOptions
-from datastores.values import TableName, column_names
+from datastores.values import OnUnfit, TableName, column_names
 from datastores.workspace import Workspace
 
 
@@ -83,8 +83,17 @@ def row_source(end: StorePath | Scan, options: CopyOptions) -> RowSource:
         columns=request.columns if columns is None else tuple(columns),
         filters=_both(request.filters, filters),
         split_by=column_names(options.get("split_by", ())) or request.split_by,
+        on_unfit=_of_source(driver, options) or request.on_unfit,
     )
     return RowSource(driver=driver, request=request, label=label, store=store)
+
+
+def _of_source(driver: TableDriver, options: CopyOptions) -> OnUnfit:
+    """Return the copy's policies by the source's names, if its driver takes them."""
+    if not driver.capabilities.on_unfit:
+        return OnUnfit()
+    old_names = {new: old for old, new in (options.get("rename") or {}).items()}
+    return OnUnfit.parse(options.get("on_unfit")).renamed(old_names)
 
 
 def table_at(end: StorePath) -> TableName:

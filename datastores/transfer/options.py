@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypedDict
 
 from datastores.transfer.progress import PartProgress
+from datastores.values import OnUnfit
 from datastores.workspace import Workspace
 
 DEFAULT_WORKERS = min(4, os.cpu_count() or 1)
@@ -31,6 +32,9 @@ class CopyOptions(TypedDict, total=False):
     """New column names by old name."""
     types: Mapping[str, Any]
     """New types by new name: an Arrow type or its text, such as `decimal(18,2)`."""
+    on_unfit: OnUnfit | str | Mapping[str, str]
+    """What becomes of values that the target, or Arrow on the way, cannot hold: `raise` if not given,
+    else `null`, `text` or `reject`, for all columns or by new name."""
     partition_by: Sequence[str]
     """Columns that become Hive folders at a file store, by new name."""
     rows_per_file: int
@@ -64,6 +68,7 @@ ROW_OPTIONS = frozenset(
         "split_by",
         "rename",
         "types",
+        "on_unfit",
         "partition_by",
         "rows_per_file",
         "format",

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from typing_extensions import override
 
 from datastores.display import format_bytes, html_table, text_table
 from datastores.drivers.base import Verdict
+from datastores.values import Unfit
 
+_NOT_COUNTED = "what does not fit is not counted: the source has a limit"
 _COLUMN_HEADS = ("column", "source", "Arrow", "target", "verdict")
+
+
+def unfit_lines(unfit: Unfit | None) -> list[str]:
+    """Return what does not fit for people: nothing where everything does."""
+    if unfit is None:
+        return [_NOT_COUNTED]
+    return unfit.lines() if unfit else []
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +66,8 @@ class CopyPlan:
     statements: tuple[str, ...] = ()
     """DDL that publishing will run."""
     verify: bool = False
+    unfit: Unfit | None = field(default_factory=Unfit)
+    """What the source's policies null and leave out; None if a limit leaves it open."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain values."""
@@ -92,7 +103,7 @@ class CopyPlan:
             number, _, word = exact.partition(" ")
             lines.append(" · ".join([f"{number} columns {word}", *others]))
         lines.append(f"mode {self.mode} · {self.publish}")
-        return lines
+        return lines + unfit_lines(self.unfit)
 
     def details(self) -> str:
         """Return the columns as a table, and the statements that publishing will run."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from typing_extensions import override
 
 from datastores.display import format_bytes, html_table
+from datastores.transfer.plan import unfit_lines
+from datastores.values import Unfit
 
 _RETRIES = ("retry", "retries")
 
@@ -43,6 +45,11 @@ class CopyReport:
     """Of the rows at both ends, where the copy was verified."""
     peak_memory_bytes: int | None
     """Of the whole process so far; None where the system does not say."""
+    unfit: Unfit | None = field(default_factory=Unfit)
+    """What did not fit, and was nulled or left out: `rows` and those left out are all that there were.
+
+    None where the source's limit leaves open which rows were judged.
+    """
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain values."""
@@ -63,6 +70,7 @@ class CopyReport:
             costs.append(f"peak memory {format_bytes(self.peak_memory_bytes)}")
         cost = f" ({', '.join(costs)})" if costs else ""
         lines = [f"copied {what}, {sizes} in {self.seconds:.1f} s{cost}"]
+        lines += unfit_lines(self.unfit)
         if self.digest is not None:
             shown = f"{self.digest[:4]}…{self.digest[-4:]}"
             lines.append(f"verified: both sides {self.rows:,} rows, digest {shown}")
@@ -71,7 +79,8 @@ class CopyReport:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        rows = [(name, value) for name, value in self.to_dict().items() if value is not None]
+        plain = self.to_dict() | {"unfit": ", ".join(unfit_lines(self.unfit)) or None}
+        rows = [(name, value) for name, value in plain.items() if value is not None]
         return html_table(("copy", ""), rows)
 
 

@@ -20,8 +20,10 @@ from datastores.drivers.base import (
     WriteRequest,
     WriteSession,
     new_job_id,
+    require,
 )
 from datastores.errors import located
+from datastores.incoming import write_part
 from datastores.scan import Scan
 from datastores.transfer.endpoints import place, row_source, table_at
 from datastores.transfer.meter import Meter
@@ -32,7 +34,7 @@ from datastores.transfer.read_ahead import read_ahead
 from datastores.transfer.verify import Expectation
 from datastores.types.convert import Conversion
 from datastores.types.fields import source_of
-from datastores.values import WriteMode
+from datastores.values import OnUnfit, Unfit, WriteMode
 
 
 class RowJob(Job):
@@ -43,25 +45,31 @@ class RowJob(Job):
         self._target = target
         self._driver: TableDriver = target.store.tabular
         self._session: WriteSession | None = None
+        policies = self._policies(options)
         workers = options.get("workers", DEFAULT_WORKERS)
         with self._at_source():
             self._read_plan: ReadPlan = self._source.driver.plan_read(self._source.request, workers)
         try:
             self._conversion = Conversion.plan(
-                self._read_plan.schema, rename=options.get("rename"), types=options.get("types")
+                self._read_plan.schema,
+                rename=options.get("rename"),
+                types=options.get("types"),
+                on_unfit=policies,
             )
-            self._request = self._write_request(options)
+            self._request = self._write_request(options, policies)
             with self._at_target("plan_write"):
                 write_plan = self._driver.plan_write(self._request)
             self._expectation = (
                 Expectation(self._driver, self._request) if options.get("verify") else None
             )
+            with self._at_source():
+                unfit = self._read_plan.unfit()
         except BaseException:
             self.close()
             raise
         self.parts = _parts(self._read_plan, write_plan.max_parts)
         self._request = replace(self._request, parts=len(self.parts))
-        self.plan = self._copy_plan(write_plan, workers)
+        self.plan = self._copy_plan(write_plan, workers, unfit)
 
     @override
     def begin(self) -> None:
@@ -76,7 +84,7 @@ class RowJob(Job):
         with contextlib.closing(read_ahead(self._read(part))) as batches:
             read = pa.RecordBatchReader.from_batches(self._read_plan.schema, batches)
             with self._at_target("copy"):
-                return self._session.write(part.name, meter.batches(self._conversion.apply(read)))
+                return write_part(self._session, part.name, read, self._conversion, meter.batches)
 
     def _read(self, part: Part) -> Generator[pa.RecordBatch, None, None]:
         for split in part.items:
@@ -106,7 +114,16 @@ class RowJob(Job):
     def close(self) -> None:
         self._read_plan.close()
 
-    def _write_request(self, options: CopyOptions) -> WriteRequest:
+    def _policies(self, options: CopyOptions) -> OnUnfit:
+        """Return what becomes of values that do not fit; one end at least has to know how."""
+        policies = OnUnfit.parse(options.get("on_unfit"))
+        drivers = (self._source.driver, self._driver)
+        if policies and not options.get("types"):
+            declared = any(one.capabilities.on_unfit for one in drivers)
+            require(self._driver, "copy with on_unfit", declared=declared)
+        return policies
+
+    def _write_request(self, options: CopyOptions, policies: OnUnfit) -> WriteRequest:
         return WriteRequest(
             table=table_at(self._target),
             schema=self._conversion.schema,
@@ -118,9 +135,10 @@ class RowJob(Job):
             rows_per_file=options.get("rows_per_file"),
             format=options.get("format"),
             format_options=dict(options.get("format_options") or {}),
+            on_unfit=policies if self._driver.capabilities.on_unfit else OnUnfit(),
         )
 
-    def _copy_plan(self, write_plan: WritePlan, workers: int) -> CopyPlan:
+    def _copy_plan(self, write_plan: WritePlan, workers: int, unfit: Unfit | None) -> CopyPlan:
         read_plan = self._read_plan
         names = self._conversion.schema.names
         fields = dict(zip(names, read_plan.schema, strict=True))
@@ -150,6 +168,7 @@ class RowJob(Job):
             publish=write_plan.publish,
             statements=write_plan.statements,
             verify=self._expectation is not None,
+            unfit=unfit,
         )
 
     def _at_source(self) -> Any:

@@ -38,7 +38,8 @@ def plan_copy(source: Any, target: Any, **options: Unpack[CopyOptions]) -> CopyP
     """Return what `copy` with the same arguments will do; nothing is written.
 
     Costs the catalogue queries and listings that planning needs, and reads no rows; only ranges
-    of a key are found in a sample of its values, for which a view or query is run once.
+    of a key are found in a sample of its values, for which a view or query is run once, and under
+    `on_unfit` the source counts what does not fit.
     Raises what `copy` would raise before its first part.
     """
     with _planned(source, target, options) as job:
@@ -189,6 +190,9 @@ def _report(  # a value with as many fields
         publish=plan.publish,
         digest=digest,
         peak_memory_bytes=_peak_memory_bytes(),
+        unfit=None
+        if plan.unfit is None
+        else sum((receipt.unfit for receipt in receipts), start=plan.unfit),
     )
     _log.info(
         "job %s copied %s to %s: %s %s in %.1f s",

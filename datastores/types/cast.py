@@ -60,7 +60,7 @@ def cast_column(array: pa.Array, target: pa.DataType, *, name: str, first_row: i
         index = _first_unfit(array, target)
         raise DataError(
             f"column {name!r}, row {first_row + index}: "
-            f"{_show(array[index])} has no exact form as {describe_type(target)}",
+            f"{show(array[index])} has no exact form as {describe_type(target)}",
             advice="Choose a type that holds every value, or leave the column as it is",
         ) from error
 
@@ -135,7 +135,10 @@ def _first_unfit(array: pa.Array, target: pa.DataType) -> int:
     return low
 
 
-def _show(scalar: pa.Scalar) -> str:
+def show(scalar: pa.Scalar) -> str:
+    """Return a value's text for people, cut where it is long."""
+    if not scalar.is_valid:
+        return "NULL"
     try:
         # Arrow's text, unlike Python's dates and times, exists for every value.
         plain = is_text(scalar.type) or is_binary(scalar.type)

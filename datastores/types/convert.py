@@ -15,6 +15,10 @@ import pyarrow as pa
 from datastores.errors import ConfigurationError, DataError, SchemaMismatchError, did_you_mean
 from datastores.types.cast import cast_column, check_cast
 from datastores.types.text import describe_type, parse_type
+from datastores.types.unfit import Sieve, Tried, key_columns
+from datastores.values import OnUnfit, UnfitPolicy
+
+_RAISE = OnUnfit()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +34,15 @@ class ColumnConversion:
     def changes_type(self) -> bool:
         """Whether its values are cast."""
         return bool(self.source.type != self.target.type)
+
+    def convert(self, column: pa.Array, *, first_row: int = 1) -> pa.Array:
+        """Return the column's values in the target's type; `first_row` is counted from in errors."""
+        if column.null_count and not self.target.nullable:
+            row = first_row + column.is_null().index(True).as_py()
+            raise DataError(f"column {self.target.name!r}, row {row}: NULL is not allowed here")
+        if not self.changes_type:
+            return column
+        return cast_column(column, self.target.type, name=self.target.name, first_row=first_row)
 
     @property
     def description(self) -> str:
@@ -48,6 +61,7 @@ class Conversion:
     schema: pa.Schema
     """What comes out. Notes of the source's types stay on columns whose type stays."""
     columns: tuple[ColumnConversion, ...]
+    on_unfit: OnUnfit = _RAISE
 
     @classmethod
     def plan(
@@ -57,6 +71,7 @@ class Conversion:
         columns: Sequence[str] | None = None,
         rename: Mapping[str, str] | None = None,
         types: Mapping[str, str | pa.DataType] | None = None,
+        on_unfit: OnUnfit = _RAISE,
     ) -> Self:
         """Return the plan.
 
@@ -65,6 +80,8 @@ class Conversion:
             columns: Which of its columns, in this order; all of them if None.
             rename: New names by old ones.
             types: New types by the column's new name, as text or as Arrow types.
+            on_unfit: By new name. What `sieve` does with values that have no form in the new types;
+                and `text` makes text of a column whose type not every store holds in full.
 
         Raises:
             ConfigurationError: A column that is not there, or two of one name.
@@ -89,14 +106,19 @@ class Conversion:
         for name, new_name in zip(names, new_names, strict=True):
             field = source.field(name)
             target = field.with_name(new_name)
+            policy = on_unfit.for_column(new_name)
             if new_name in types:
                 target = _retyped(target, types[new_name])
+                if policy is UnfitPolicy.NULL:
+                    target = target.with_nullable(nullable=True)
+            elif policy is UnfitPolicy.TEXT and _differs_between_stores(field.type):
+                target = _retyped(target, pa.string())
             index = source.get_field_index(name)
             steps.append(ColumnConversion(index=index, source=field, target=target))
         schema = pa.schema([step.target for step in steps])
         if schema.equals(source, check_metadata=False):
             schema = source
-        return cls(source=source, schema=schema, columns=tuple(steps))
+        return cls(source=source, schema=schema, columns=tuple(steps), on_unfit=on_unfit)
 
     @property
     def identity(self) -> bool:
@@ -120,24 +142,41 @@ class Conversion:
 
     def convert(self, batch: pa.RecordBatch, *, first_row: int = 1) -> pa.RecordBatch:
         """Return one batch converted; `first_row` is the number of its first row in errors."""
-        converted = []
-        for step in self.columns:
-            column = batch.column(step.index)
-            if column.null_count and not step.target.nullable:
-                row = first_row + column.is_null().index(True).as_py()
-                raise DataError(f"column {step.target.name!r}, row {row}: NULL is not allowed here")
-            if step.changes_type:
-                column = cast_column(
-                    column, step.target.type, name=step.target.name, first_row=first_row
-                )
-            converted.append(column)
+        converted = [
+            step.convert(batch.column(step.index), first_row=first_row) for step in self.columns
+        ]
         return pa.record_batch(converted, schema=self.schema)
+
+    def sieve(self, keys: Sequence[str] = ()) -> Sieve:
+        """Return what leaves out or nulls the values that have no form in the new types.
+
+        Args:
+            keys: New names of the columns that identify a row, for the examples.
+        """
+        tried = [
+            Tried(index=one.index, name=one.target.name, attempt=one.convert)
+            for one in self.columns
+            if one.changes_type or not one.target.nullable
+        ]
+        fields = [one.source.with_name(one.target.name) for one in self.columns]
+        named = key_columns(pa.schema(fields), keys)
+        places = [one.index for one in self.columns]
+        return Sieve(tried, self.on_unfit, [(places[at], name) for at, name in named])
 
     def _converted(self, reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
         row = 1
         for batch in reader:
             yield self.convert(batch, first_row=row)
             row += batch.num_rows
+
+
+def _differs_between_stores(type_: pa.DataType) -> bool:
+    """Return whether stores hold such values in other ranges and units, or lists in other shapes."""
+    return bool(
+        (pa.types.is_temporal(type_) and not pa.types.is_duration(type_))
+        or pa.types.is_interval(type_)
+        or pa.types.is_nested(type_)
+    )
 
 
 def _retyped(field: pa.Field, type_: str | pa.DataType) -> pa.Field:

@@ -81,17 +81,17 @@ class Column:
         )
 
     @property
-    def expression(self) -> str:
-        """The column as a SELECT exports it."""
+    def value(self) -> str:
+        """The column's value as a SELECT exports it."""
         name = DIALECT.identifier(self.name)
         if not self.mapped.as_text:
             return name
         if self.mapped.layout.kind == "array" or self.mapped.by_cast:
-            return f"CAST({name} AS {self.mapped.wire}) AS {name}"
+            return f"CAST({name} AS {self.mapped.wire})"
         # The type's own output: its cast to text may differ, as that of inet does.
         # And a composite whose fields are all NULL is distinct from NULL, though it "is null".
         text = f"pg_catalog.format('%s', {name})"
-        return f"CASE WHEN {name} IS DISTINCT FROM NULL THEN {text} END AS {name}"
+        return f"CASE WHEN {name} IS DISTINCT FROM NULL THEN {text} END"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

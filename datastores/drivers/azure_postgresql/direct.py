@@ -14,6 +14,7 @@ import psycopg
 import pyarrow as pa
 from typing_extensions import override
 
+from datastores.drivers.azure_postgresql import policies
 from datastores.drivers.azure_postgresql.catalog import DIALECT
 from datastores.drivers.azure_postgresql.client import Client
 from datastores.drivers.azure_postgresql.connection import Connection
@@ -29,6 +30,7 @@ from datastores.errors import (
     DatastoreError,
     PreconditionFailedError,
 )
+from datastores.types.unfit import Sieve
 
 _TEMPORARY = "pg_temp.datastores_rows"
 # How long a COMMIT whose reply was lost may still be at work before we give up asking.
@@ -78,6 +80,10 @@ class DirectWriteSession(WriteSession):
         )
 
     @override
+    def sieve(self) -> Sieve:
+        return policies.sieve(self.request, self._prepared.columns)
+
+    @override
     def write(self, part: str, batches: pa.RecordBatchReader) -> Receipt:
         check_part(self.request, part, batches)
         with self._lock:
@@ -108,7 +114,9 @@ class DirectWriteSession(WriteSession):
             columns = listed(self._prepared.staged)
             run(connection, f"CREATE TEMPORARY TABLE {_TEMPORARY} ({columns}) ON COMMIT DROP")
         relation = self._target.name if straight else _TEMPORARY
-        rows, taken, size = load(connection, relation, self._prepared.columns, batches)
+        rows, taken, size = load(
+            connection, relation, self.request, self._prepared.columns, batches
+        )
         self._target.check_taken(taken, rows)
         return Receipt(part=part, rows=rows, bytes=size)
 

@@ -49,6 +49,7 @@ class AzurePostgreSQLDriver(TableDriver):
         split_by=True,
         processes=True,
         clean=True,
+        on_unfit=True,
     )
     config: AzurePostgreSQLConfig
 

@@ -11,6 +11,7 @@ from datastores.drivers.azure_postgresql.catalog import DIALECT
 from datastores.drivers.azure_postgresql.codec import Encoder
 from datastores.drivers.azure_postgresql.connection import Connection
 from datastores.drivers.azure_postgresql.plan import WriteColumn
+from datastores.drivers.azure_postgresql.policies import row_named
 from datastores.drivers.base import WriteRequest
 from datastores.errors import SchemaMismatchError
 from datastores.types.fields import without_metadata
@@ -38,20 +39,21 @@ def check_part(request: WriteRequest, part: str, batches: pa.RecordBatchReader) 
 def load(
     connection: Connection,
     relation: str,
+    request: WriteRequest,
     columns: tuple[WriteColumn, ...],
     batches: pa.RecordBatchReader,
 ) -> Loaded:
     """Copy all rows into a relation, given by its quoted name.
 
     Raises:
-        DataError: A value does not fit its column.
+        DataError: A value does not fit its column; its row is named.
     """
     names = DIALECT.columns(tuple(one.name for one in columns))
     statement = f"COPY {relation} ({names}) FROM STDIN (FORMAT binary)"
     encoder = Encoder([(one.name, one.mapped.layout) for one in columns])
-    sent = _Counted(_converted(columns, batches))
     size = 0
-    with connection.cursor() as cursor:
+    with row_named(request, columns, batches) as watched, connection.cursor() as cursor:
+        sent = _Counted(_converted(columns, watched))
         with cursor.copy(statement.encode()) as copy:
             for message in encoder.messages(sent):
                 size += len(message)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
@@ -31,7 +31,7 @@ from datastores.errors import (
     UnsupportedOperationError,
 )
 from datastores.types.text import describe_type
-from datastores.values import WriteMode
+from datastores.values import UnfitPolicy, WriteMode
 
 _DELETES = (WriteMode.REPLACE, WriteMode.REPLACE_PARTITIONS)
 _INT64_DIGITS, _UINT64_DIGITS = 19, 20
@@ -162,6 +162,7 @@ def prepare(client: Client, request: WriteRequest) -> Prepared:
 
 def resolve(connection: Connection, table: Table | None, request: WriteRequest) -> Prepared:
     """Decide how a request meets a table, or the lack of one. In a transaction."""
+    request.on_unfit.check_columns(request.schema.names)
     check_existence(request, exists=table is not None, engine=DIALECT.engine)
     if table is None:
         return _new(connection, request)
@@ -185,6 +186,8 @@ def resolve(connection: Connection, table: Table | None, request: WriteRequest) 
     known = {one.name: one for one in table.columns if not one.generated}
     check_names(request, known)
     check_keys(request, table.unique)
+    _check_text(request, known)
+    _check_null(request, {one.name for one in known.values() if not one.nullable})
     columns = tuple(_existing(field, known[field.name]) for field in request.schema)
     return Prepared(
         columns=columns,
@@ -230,6 +233,30 @@ def _detour(
     return f"the table has {table.bypassed}" if table.bypassed else None
 
 
+def _check_text(request: WriteRequest, known: Mapping[str, Column]) -> None:
+    """Refuse to make text of a column that is there already, and is of another type."""
+    for given in request.schema:
+        there = known[given.name]
+        as_text = request.on_unfit.for_column(given.name) is UnfitPolicy.TEXT
+        if as_text and not convertible(given.type, there.arrow):
+            raise SchemaMismatchError(
+                f"on_unfit makes text of column {given.name!r}, and the table's is {there.type}",
+                target=str(request.table),
+                advice="Choose null or reject for a table that exists; nothing was changed",
+            )
+
+
+def _check_null(request: WriteRequest, not_null: Collection[str]) -> None:
+    """Refuse `null` for a column that is NOT NULL; where it is for all columns, those still raise."""
+    for name, policy in request.on_unfit.columns:
+        if policy is UnfitPolicy.NULL and name in not_null:
+            raise SchemaMismatchError(
+                f"on_unfit makes NULLs in column {name!r}, and {request.table} has it as NOT NULL",
+                target=str(request.table),
+                advice="Choose reject, or text for a new table; nothing was changed",
+            )
+
+
 def _existing(field: pa.Field, column: Column) -> WriteColumn:
     mapped, arrow = column.mapped, column.arrow
     if mapped.any_number and (decimal := _as_decimal(field.type)):
@@ -273,6 +300,7 @@ def _new(connection: Connection, request: WriteRequest) -> Prepared:
         _created(field, declaration, request)
         for field, declaration in zip(request.schema, declarations, strict=True)
     )
+    _check_null(request, {one.name for one in columns if not one.nullable})
     table = qualified(request.table)
     enums = dict.fromkeys(one.enum for one in declarations if one.enum is not None)
     listed = tuple(

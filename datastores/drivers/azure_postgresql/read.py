@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +14,8 @@ from datastores.drivers.azure_postgresql.catalog import DIALECT, Column, Table, 
 from datastores.drivers.azure_postgresql.client import Client
 from datastores.drivers.azure_postgresql.codec import Decoder
 from datastores.drivers.azure_postgresql.connection import Connection
+from datastores.drivers.azure_postgresql.errors import translated
+from datastores.drivers.azure_postgresql.fit import FirstUnfit, Selection, refusal, select
 from datastores.drivers.azure_postgresql.sampling import (
     changing_parts,
     find_bounds,
@@ -33,11 +35,13 @@ from datastores.drivers.sql.filters import comparable_types, condition
 from datastores.drivers.sql.parameters import bind_named, rewrite, tokens
 from datastores.errors import (
     ConnectionFailedError,
+    DataError,
     DatastoreError,
     PreconditionFailedError,
     SchemaMismatchError,
 )
 from datastores.filters import columns_of as filtered_columns
+from datastores.values import Unfit, how_to_choose
 
 # "invalid snapshot identifier" up to PostgreSQL 15, "snapshot does not exist" since 16.
 _NO_SNAPSHOT = {"22023", "42704"}
@@ -68,6 +72,8 @@ class PostgreSQLSplit(Split):
     """As the SELECT yields them."""
     batch_rows: int
     target: str
+    first_unfit: FirstUnfit | None
+    """How to find the row of a value that the codec refuses."""
 
 
 def batches(client: Client, split: PostgreSQLSplit) -> Iterator[pa.RecordBatch]:
@@ -90,14 +96,36 @@ def _batches(client: Client, split: PostgreSQLSplit) -> Iterator[pa.RecordBatch]
     with client.connection("read", split.target) as connection:
         _share(client, connection, split.snapshot)
         statement = f"COPY ({split.sql}) TO STDOUT (FORMAT binary)"
-        with connection.cursor().copy(statement.encode()) as copy:
-            for batch in decoder.batches(copy):
-                arrays = [
-                    convert(array, one.arrow, one.name)
-                    for array, one in zip(batch.columns, split.columns, strict=True)
-                ]
-                yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+        try:
+            with connection.cursor().copy(statement.encode()) as copy:
+                for batch in decoder.batches(copy):
+                    arrays = [
+                        convert(array, one.arrow, one.name)
+                        for array, one in zip(batch.columns, split.columns, strict=True)
+                    ]
+                    yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+        except DataError as error:
+            _name_row(error, client, connection, split)
+            raise
         connection.rollback()
+
+
+def _name_row(
+    error: DataError, client: Client, connection: Connection, split: PostgreSQLSplit
+) -> None:
+    """Say of a refused value which row it is in, as far as the server can tell."""
+    if split.first_unfit is None:
+        return
+    try:
+        connection.rollback()
+        _share(client, connection, split.snapshot)
+        row = connection.execute(split.first_unfit.sql.encode()).fetchone()
+    except (psycopg.Error, DatastoreError):
+        return
+    if row is not None:
+        column, example = split.first_unfit.of(row)
+        error.message = refusal(column, example)
+        error.advice = f"Choose what becomes of such values: {how_to_choose(column.name)}"
 
 
 def schema_of(columns: tuple[Column, ...]) -> pa.Schema:
@@ -145,7 +173,6 @@ class _Source:
     """The same, or of a big table a part of it that holds all kinds of rows."""
     columns: tuple[Column, ...]
     label: str
-    parameters: Mapping[str, Any]
     table: Table | None = None
 
 
@@ -158,7 +185,6 @@ def plan_table(
         sampled=sampled_source(table, filtered=bool(request.filters)),
         columns=table.columns,
         label=str(table.name),
-        parameters={},
         table=table,
     )
     return _plan(source, request, connection, snapshot, splits)
@@ -168,8 +194,8 @@ def plan_query(
     request: ScanRequest, connection: Connection, snapshot: str, splits: int
 ) -> ReadPlan:
     """Return how a query is read: its columns are known without running it."""
-    query = _without_end(request.query or "")
-    found = columns_of(connection, _merged(query, request.parameters, connection))
+    query = _merged(_without_end(request.query or ""), request.parameters, connection)
+    found = columns_of(connection, query)
     names = [one.name for one in found]
     if not names:
         raise SchemaMismatchError("the query has no columns", advice="Select one at least")
@@ -178,35 +204,29 @@ def plan_query(
             f"the query has two columns named {repeated[0]!r}", advice="Name each with AS"
         )
     text = f"(\n{query}\n) AS query"
-    source = _Source(
-        sql=text,
-        sampled=text,
-        columns=found,
-        label="the query",
-        parameters=request.parameters,
-    )
+    source = _Source(sql=text, sampled=text, columns=found, label="the query")
     return _plan(source, request, connection, snapshot, splits)
 
 
 def _plan(
     source: _Source, request: ScanRequest, connection: Connection, snapshot: str, splits: int
 ) -> ReadPlan:
-    text, values, columns = _select(source.columns, request, source=source.sql, label=source.label)
-    text = _merged(text, {**source.parameters, **values}, connection)
-    division = _division(source, request, connection, splits, text)
+    selection = _select(source, request, connection)
+    division = _division(source, selection, request, connection, splits)
     table = source.table if not request.filters and request.limit is None else None
     rows = table.rows if table else None
     return ReadPlan(
-        schema=schema_of(columns),
+        schema=schema_of(selection.columns),
         splits=tuple(
             PostgreSQLSplit(
                 label=piece.label,
                 rows=None if rows is None else rows // len(division.pieces),
-                sql=_narrowed(text, (division.condition, piece.condition), request),
+                sql=selection.sql(division.condition, piece.condition),
                 snapshot=snapshot,
-                columns=columns,
+                columns=selection.columns,
                 batch_rows=request.batch_rows,
                 target=source.label,
+                first_unfit=selection.first_unfit(division.condition, piece.condition),
             )
             for piece in division.pieces
         ),
@@ -214,25 +234,47 @@ def _plan(
         snapshot=snapshot,
         rows=rows,
         bytes=table.bytes if table else None,
+        count_unfit=_counter(selection, connection, source.label),
     )
 
 
+def _counter(
+    selection: Selection, connection: Connection, target: str
+) -> Callable[[], Unfit | None] | None:
+    """Return what asks the server, under the snapshot that the connection holds."""
+    statement = selection.unfit_sql
+    if statement is None:
+        return None
+
+    def count() -> Unfit | None:
+        if selection.limit is not None:
+            return None
+        with translated("plan_read", target):
+            return selection.unfit(connection.execute(statement.encode()).fetchall())
+
+    return count
+
+
 def _division(
-    source: _Source, request: ScanRequest, connection: Connection, splits: int, text: str
+    source: _Source,
+    selection: Selection,
+    request: ScanRequest,
+    connection: Connection,
+    splits: int,
 ) -> Division:
     """Return how rows are divided: by a key that the user names, by pages, or by the table's key."""
     table = source.table
-    reads = planned_reads(connection, text)
+    reads = planned_reads(connection, selection.sql())
     if request.limit is not None:
         return one_reader("a limit")
     if reads.foreign:
         return one_reader("a foreign table, whose server does not share the snapshot")
     if request.split_by:
-        found = _by_key(source, request.split_by, request, connection, splits)
+        found = _by_key(source, selection, request.split_by, connection, splits)
     elif table is not None and table.heaps is not None:
         found = by_pages([one for one in table.heaps if one.name in reads.tables], splits)
     elif table is not None and table.key:
-        found = _by_key(source, table.key, request, connection, splits)
+        found = _by_key(source, selection, table.key, connection, splits)
     else:
         found = one_reader(f"{_WHY[table.kind] if table else 'a query'}; {_ADVICE}")
     if table is not None and table.heaps is not None and table.has_children:
@@ -242,8 +284,8 @@ def _division(
 
 def _by_key(
     source: _Source,
+    selection: Selection,
     names: tuple[str, ...],
-    request: ScanRequest,
     connection: Connection,
     splits: int,
 ) -> Division:
@@ -258,24 +300,14 @@ def _by_key(
     loose = table is not None and table.has_children and table.kind == "r"
     key = [replace(known[name], nullable=known[name].nullable or loose) for name in names]
 
-    def select(listed: str) -> str:
-        text, values, _ = _select(
-            source.columns, request, source=source.sampled, label=source.label, listed=listed
-        )
-        return _merged(text, {**source.parameters, **values}, connection)
+    def sample(listed: str) -> str:
+        return selection.of(listed, source.sampled)
 
     return by_key(
         key,
-        find_bounds(connection, key, splits, select),
+        find_bounds(connection, key, splits, sample),
         runs="the query" if table is None else "the view" if is_view else None,
     )
-
-
-def _narrowed(text: str, conditions: Sequence[str], request: ScanRequest) -> str:
-    """Return a SELECT of the rows that meet more conditions, up to the limit."""
-    if more := " AND ".join(filter(None, conditions)):
-        text = f"{text} {'AND' if request.filters else 'WHERE'} {more}"
-    return text if request.limit is None else f"{text} LIMIT {request.limit:d}"
 
 
 def _without_end(query: str) -> str:
@@ -286,38 +318,30 @@ def _without_end(query: str) -> str:
     return "".join(text for _, text in pieces)
 
 
-def _select(
-    columns: tuple[Column, ...],
-    request: ScanRequest,
-    *,
-    source: str,
-    label: str,
-    listed: str | None = None,
-) -> tuple[str, dict[str, Any], tuple[Column, ...]]:
-    """Return a SELECT with `:name` parameters, the filters' values, and the columns it yields.
-
-    Args:
-        columns: Of the source.
-        request: Which of them, and which rows.
-        source: As it stands behind FROM.
-        label: The source, for people.
-        listed: Other expressions than the columns asked for.
+def _select(source: _Source, request: ScanRequest, connection: Connection) -> Selection:
+    """Return what a request asks of a source.
 
     Raises:
         SchemaMismatchError: A column is not there, or cannot be filtered on; it is named.
     """
-    known = {one.name: one for one in columns}
+    known = {one.name: one for one in source.columns}
     chosen, filters = request.columns, request.filters
     for name in [*(chosen or ()), *filtered_columns(filters), *request.split_by]:
         if name not in known:
             raise SchemaMismatchError(
-                f"no column {name!r} in {label}", advice=f"Its columns are {', '.join(known)}"
+                f"no column {name!r} in {source.label}",
+                advice=f"Its columns are {', '.join(known)}",
             )
     compared = {name: _compared(known[name]) for name in filtered_columns(filters)}
-    picked = tuple(columns if chosen is None else [known[name] for name in chosen])
-    listed = listed or ", ".join(one.expression for one in picked)
     rows, values = condition(filters, compared, DIALECT)
-    return f"SELECT {listed} FROM {source}{f' WHERE ({rows})' if rows else ''}", values, picked
+    return select(
+        source.columns if chosen is None else [known[name] for name in chosen],
+        request.on_unfit,
+        source=source.sql,
+        conditions=(_merged(rows, values, connection),) if rows else (),
+        key=source.table.key if source.table else (),
+        limit=request.limit,
+    )
 
 
 def _compared(column: Column) -> pa.DataType:

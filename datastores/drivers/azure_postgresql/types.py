@@ -145,7 +145,8 @@ class Mapped:
     """Of a composite."""
 
 
-_TEXT = Mapped(layout=Layout(kind="text", arrow=pa.string()), wire="text", as_text=True)
+TEXT = Mapped(layout=Layout(kind="text", arrow=pa.string()), wire="text", as_text=True)
+"""How a column is read as text, whatever its type."""
 
 
 def from_postgresql(
@@ -171,7 +172,7 @@ def from_postgresql(
     if type_.kind == "c":
         return _from_composite(types, type_)
     if type_.schema != CATALOG:
-        return _TEXT
+        return TEXT
     if type_.name == "money":
         money = pa.decimal128(_MONEY_DIGITS, type_.money_digits)
         return Mapped(layout=Layout(kind="money", arrow=money), wire="money")
@@ -181,9 +182,9 @@ def from_postgresql(
         kind, arrow = leaf
         return _limited(Layout(kind=kind, arrow=arrow), type_.name, modifier)
     if modifier >= 0 and type_.name in {"bit", "varbit"}:
-        return replace(_TEXT, characters=modifier, same_length=type_.name == "bit")
+        return replace(TEXT, characters=modifier, same_length=type_.name == "bit")
     # The output of xml leaves its declaration out.
-    return replace(_TEXT, by_cast=type_.name == "xml")
+    return replace(TEXT, by_cast=type_.name == "xml")
 
 
 def _from_composite(types: Mapping[int, PgType], type_: PgType) -> Mapped:
@@ -191,11 +192,11 @@ def _from_composite(types: Mapping[int, PgType], type_: PgType) -> Mapped:
         from_postgresql(types, one.type, one.modifier, one.dimensions) for one in type_.attributes
     )
     if not fields:
-        return _TEXT
+        return TEXT
     if any(one.as_text for one in fields):
         holds_money = any("money" in one.wire for one in fields)
         why = "its text shows money as the server's lc_monetary says" if holds_money else None
-        return replace(_TEXT, unwritable=why)
+        return replace(TEXT, unwritable=why)
     arrow = pa.struct(
         [
             (one.name, field.layout.arrow)
@@ -242,7 +243,7 @@ def _from_numeric(modifier: int) -> Mapped:
         scale = ((bits & 0x7FF) ^ 1024) - 1024
         if decimal := decimal_type(precision, scale):
             return Mapped(layout=Layout(kind="numeric", arrow=decimal), wire="numeric")
-    return replace(_TEXT, any_number=True)
+    return replace(TEXT, any_number=True)
 
 
 def decimal_type(precision: int, scale: int) -> pa.DataType | None:
@@ -259,7 +260,7 @@ def _from_array(
     element = from_postgresql(types, type_.element, modifier, 0)
     inner, oid, wire = element.layout, type_.element, f"{element.wire}[]"
     if element.as_text:
-        inner, oid = _TEXT.layout, OIDS["text"]
+        inner, oid = TEXT.layout, OIDS["text"]
     elif types[oid].kind == "d":
         wire = f"{types[oid].quoted}[]"
     arrow = inner.arrow

@@ -9,7 +9,7 @@ import psycopg
 import pyarrow as pa
 from typing_extensions import override
 
-from datastores.drivers.azure_postgresql import leftovers
+from datastores.drivers.azure_postgresql import leftovers, policies
 from datastores.drivers.azure_postgresql.catalog import DIALECT
 from datastores.drivers.azure_postgresql.client import Client
 from datastores.drivers.azure_postgresql.connection import Connection
@@ -20,6 +20,7 @@ from datastores.drivers.azure_postgresql.publish import Target
 from datastores.drivers.azure_postgresql.staging import Staging, run
 from datastores.drivers.base import Receipt, WriteRequest, WriteSession
 from datastores.errors import PreconditionFailedError
+from datastores.types.unfit import Sieve
 
 _UNIQUE_VIOLATION = "23505"
 
@@ -60,6 +61,10 @@ class StagedWriteSession(WriteSession):
         return Staging(self.client.config.staging_schema, self.request.job)
 
     @override
+    def sieve(self) -> Sieve:
+        return policies.sieve(self.request, self.prepared.columns)
+
+    @override
     def write(self, part: str, batches: pa.RecordBatchReader) -> Receipt:
         check_part(self.request, part, batches)
         with self.client.connection("write", str(self.request.table)) as connection:
@@ -67,7 +72,9 @@ class StagedWriteSession(WriteSession):
                 with connection.transaction():
                     self._is_published(connection, lock="KEY SHARE")
                     table = self.staging.create_rows(connection, self.prepared.staged)
-                    rows, _, size = load(connection, table, self.prepared.columns, batches)
+                    rows, _, size = load(
+                        connection, table, self.request, self.prepared.columns, batches
+                    )
                     self.staging.enter(connection, part, table, rows, size)
             except psycopg.Error as error:
                 if error.sqlstate != _UNIQUE_VIOLATION:

@@ -232,16 +232,33 @@ def _cast_dictionary(values: pa.Array, target: pa.DataType, column: str) -> pa.A
     return pa.DictionaryArray.from_arrays(indices, encoded.dictionary, ordered=target.ordered)
 
 
+_CAST_ERRORS = (pa.ArrowInvalid, pa.ArrowNotImplementedError, OverflowError)
+
+
 def _cast(array: pa.Array, target: pa.DataType, column: str) -> pa.Array:
     try:
         return _exact_cast(array, target)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OverflowError) as error:
-        for at in range(len(array)):
-            try:
-                _exact_cast(array.slice(at, 1), target)
-            except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OverflowError):
-                raise misfit(array[at], target, column) from error
-        raise
+    except _CAST_ERRORS as error:
+        value = _first_misfit(array, target)
+        if value is None:
+            raise
+        raise misfit(value, target, column) from error
+
+
+def _first_misfit(array: pa.Array, target: pa.DataType) -> pa.Scalar | None:
+    """Return the first value that does not fit, given that the whole does not; None if each does."""
+    while len(array) > 1:
+        half = array.slice(0, len(array) // 2)
+        array = half if not _fits(half, target) else array.slice(len(half))
+    return array[0] if len(array) and not _fits(array, target) else None
+
+
+def _fits(array: pa.Array, target: pa.DataType) -> bool:
+    try:
+        _exact_cast(array, target)
+    except _CAST_ERRORS:
+        return False
+    return True
 
 
 def _exact_cast(array: pa.Array, target: pa.DataType) -> pa.Array:
