@@ -72,8 +72,10 @@ def test_capabilities_as_plain_values() -> None:
         "write_modes": {"create": "atomic"},
         "snapshot": "none",
         "query": True,
+        "split_by": False,
         "writable_files": False,
         "empty_folders": True,
         "processes": False,
+        "clean": False,
     }
     assert Capabilities().snapshot is Snapshot.NONE
