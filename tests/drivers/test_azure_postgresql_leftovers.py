@@ -120,7 +120,7 @@ def test_what_a_killed_write_left_is_removed_and_a_live_one_stays(
             receipt = session.write("0", DATA.to_reader())
         [leftover] = until(warehouse.clean)
         assert list(warehouse.clean()) == []
-        assert "rows_live" in staged(database)
+        assert any(name.startswith("rows_live") for name in staged(database))
         session.publish([receipt])
         session.discard()
     assert (leftover.job, leftover.target) == ("killed", "public.orders")

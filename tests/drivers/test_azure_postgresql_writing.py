@@ -217,7 +217,8 @@ def test_a_commit_that_never_came_is_no_commit(database: Database, between: Prox
         between.cut()
         with pytest.raises(ConnectionFailedError):
             session.publish([receipt])
-        with pytest.raises(PreconditionFailedError, match="write them again"):
+        # Nothing is wrong with the target: the same copy may do better.
+        with pytest.raises(ConnectionFailedError, match="write them again"):
             session.publish([receipt])
         assert driver.tables() == []
         session.publish([session.write("0", DATA.to_reader())])

@@ -44,7 +44,10 @@ def planned_reads(connection: Connection, select: str) -> Reads:
     nodes = list(_nodes(found[0]["Plan"]))
     return Reads(
         frozenset(
-            TableName(one["Relation Name"], one["Schema"]) for one in nodes if "Schema" in one
+            TableName(one["Relation Name"], one["Schema"])
+            for one in nodes
+            # A function has a schema too.
+            if "Relation Name" in one
         ),
         any(one["Node Type"] == "Foreign Scan" for one in nodes),
     )
