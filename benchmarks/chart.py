@@ -39,7 +39,7 @@ def svg(comparisons: Sequence[Comparison], caption: str) -> str:
 
 def _panel(comparison: Comparison, top: float) -> Iterator[str]:
     results = comparison.results.values()
-    longest = max((_value(one, name) or 0 for one in results for name, _, _ in _BARS), default=0)
+    longest = max((one.median(name) or 0 for one in results for name, _, _ in _BARS), default=0)
     scale = (_WIDTH - _NAMES - _SPACE) / (longest or 1)
     title = f"{comparison.scenario.name}: {comparison.scenario.table}"
     yield f'<text x="10" y="{top + 20}" font-weight="bold">{escape(title)}</text>'
@@ -47,7 +47,7 @@ def _panel(comparison: Comparison, top: float) -> Iterator[str]:
         y = top + _HEAD - 4 + row * _ROW
         yield f'<text x="{_NAMES - 8}" y="{y + 13}" text-anchor="end">{escape(_name(result))}</text>'
         for at, (figure, _, colour) in enumerate(_BARS):
-            value = _value(result, figure)
+            value = result.median(figure)
             if value is None:
                 continue
             width, place = value * scale, y + at * (_BAR + 1)
@@ -55,10 +55,6 @@ def _panel(comparison: Comparison, top: float) -> Iterator[str]:
                 f'<rect x="{_NAMES}" y="{place}" width="{width:.1f}" height="{_BAR}" fill="{colour}"/>'
                 f'<text x="{_NAMES + width + 4:.1f}" y="{place + 8}" font-size="9">{value:.2f}</text>'
             )
-
-
-def _value(result: Result, figure: str) -> float | None:
-    return result.median(figure)
 
 
 def _name(result: Result) -> str:

@@ -18,6 +18,7 @@ from typing import Any
 
 from benchmarks import chart, machine, report
 from benchmarks.harness import Comparison, Contender, Harness
+from benchmarks.postgresql.changed import changed_silently
 from benchmarks.postgresql.scenarios import KINDS, TABLES, scenarios
 from benchmarks.postgresql.server import benchmark_server
 from datastores.errors import DatastoreWarning
@@ -43,6 +44,7 @@ def main() -> int:
         "rows": given.rows,
         "repeats": given.repeats,
         "machine": machine.describe(),
+        "values_changed_silently": changed_silently(),
         "load_at_start": machine.load(),
         "versions": machine.versions(None, _OURS),
         "versions_of_peers": machine.versions(given.peers, _PEERS) if given.peers else None,
