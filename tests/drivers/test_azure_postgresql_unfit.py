@@ -260,7 +260,7 @@ def test_at_most_twenty_examples_and_no_long_ones(database: Database, server: Da
 KEYS: list[tuple[str, str]] = [
     ("id integer PRIMARY KEY, code text UNIQUE NOT NULL", "id = {id}"),
     ("id integer UNIQUE, code text UNIQUE NOT NULL", "code = c{id}"),
-    ("code text, id integer, PRIMARY KEY (id, code)", "code = c{id}, id = {id}"),
+    ("code text, id integer, PRIMARY KEY (id, code)", "id = {id}, code = c{id}"),
     ("id integer, code text UNIQUE", ""),
 ]
 
