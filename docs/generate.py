@@ -112,7 +112,10 @@ def azure_postgresql() -> str:
         *([f"`{mode}`", str(able.write_modes.get(mode, "no"))] for mode in WriteMode),
         ["snapshot that parallel readers share", str(able.snapshot)],
         ["queries", _yes(able.query)],
+        ["readers divided by columns that the caller names (`split_by`)", _yes(able.split_by)],
         ["parts read and written by other processes", _yes(able.processes)],
+        ["a choice for values that cannot be held (`on_unfit`)", _yes(able.on_unfit)],
+        ["what killed writes staged is removed by one call (`clean`)", _yes(able.clean)],
     ]
     parts = {
         "settings": _table(["setting", "default"], _settings(driver.config_type)),
