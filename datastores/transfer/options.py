@@ -48,7 +48,8 @@ class CopyOptions(TypedDict, total=False):
     source_format_options: Mapping[str, Any]
     """Of the source's files, as their format takes them."""
     workers: int
-    """How many threads read and write parts; `DEFAULT_WORKERS` if not given."""
+    """How many threads read and write parts; if not given `DEFAULT_WORKERS`, or one where the target
+    takes one part faster than several."""
     verify: bool
     """Read the target back when it is published, and compare rows and content digests."""
     progress: Callable[[PartProgress], None]

@@ -46,7 +46,8 @@ class RowJob(Job):
         self._driver: TableDriver = target.store.tabular
         self._session: WriteSession | None = None
         policies = self._policies(options)
-        workers = options.get("workers", DEFAULT_WORKERS)
+        usual = DEFAULT_WORKERS if self._driver.capabilities.parallel_writes else 1
+        workers = options.get("workers", usual)
         with self._at_source():
             self._read_plan: ReadPlan = self._source.driver.plan_read(self._source.request, workers)
         try:

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pytest
 from azure.storage.blob import ContainerClient
 
-from datastores import Datastore, Workspace, copy
+from datastores import Datastore, Workspace, copy, plan_copy
 from datastores.drivers.azure_postgresql.config import AzurePostgreSQLConfig
 from datastores.drivers.azure_postgresql.driver import AzurePostgreSQLDriver
 from datastores.drivers.base import ScanRequest, Split, WriteRequest
@@ -233,3 +233,15 @@ def test_a_query_is_a_source_of_a_copy(database: Database, workspace: Workspace)
         workspace["lake"] / "orders.parquet",
     )
     assert report.rows == 3
+
+
+def test_a_copy_into_postgresql_is_one_part_unless_more_workers_are_asked_for(
+    workspace: Workspace,
+) -> None:
+    data = pa.table({"id": range(40)})
+    workspace["lake"].write_table("orders/", data, rows_per_file=10)
+    ends = workspace["lake"] / "orders/", workspace["warehouse"] / "public/orders"
+    plans = [plan_copy(*ends), plan_copy(*ends, workers=2)]
+    assert [len(one.parts) for one in plans] == [1, 2]
+    assert "straight into the table" in plans[0].bulk_path
+    assert "staging" in plans[1].bulk_path

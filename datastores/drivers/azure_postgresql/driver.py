@@ -48,6 +48,8 @@ class AzurePostgreSQLDriver(TableDriver):
         query=True,
         split_by=True,
         processes=True,
+        # What is staged is written twice; one part goes straight into the table.
+        parallel_writes=False,
         clean=True,
         on_unfit=True,
     )

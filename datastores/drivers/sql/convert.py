@@ -283,10 +283,15 @@ def misfit(value: Any, target: object, column: str) -> DataError:
         shown = repr(value.as_py())
     except (ValueError, OverflowError):
         # Python's dates and times end in the year 9999; Arrow's number says which one it is.
-        numbers = value.values if isinstance(value, pa.ListScalar) else value.value
-        shown = f"{' '.join(str(numbers).split())} of {value.type}"
+        shown = f"{_numbers(value)} of {value.type}"
     shown = shown if len(shown) <= 80 else f"{shown[:77]}..."  # noqa: PLR2004
     return DataError(
         f"column {column!r}: the value {shown} has no equal in {target}",
         advice="Convert the column with types={...}, or choose a wider column",
     )
+
+
+def _numbers(value: Any) -> str:
+    if isinstance(value, pa.StructScalar | pa.ListScalar):
+        return f"[{', '.join(_numbers(value[at]) for at in range(len(value)))}]"
+    return str(value.value if pa.types.is_temporal(value.type) else value.as_py())

@@ -144,7 +144,7 @@ def _numeric(array: pa.Array, column: str) -> Values:
                 array.slice(at, 1).validate(full=True)
             except pa.ArrowInvalid:
                 raise misfit(array[at], array.type, column) from error
-    return Fixed(encode_numeric(array), valid)
+    return encode_numeric(array, valid)
 
 
 def _uuid(array: pa.Array, _: str) -> Values:

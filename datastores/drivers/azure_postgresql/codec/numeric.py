@@ -22,12 +22,14 @@ from datastores.drivers.azure_postgresql.codec.layout import (
     Layout,
     NumericGroups,
 )
+from datastores.drivers.azure_postgresql.codec.values import Runs
 from datastores.drivers.azure_postgresql.codec.window import Window, malformed
 from datastores.errors import DataError
 
 _LIMB_BITS = 32
 _LIMB_MASK = np.uint64(2**_LIMB_BITS - 1)
-_HEADER_BYTES = 8
+_HEADER_WORDS = 4
+_HEADER_BYTES = 2 * _HEADER_WORDS
 
 Limbs = list[npt.NDArray[np.uint64]]
 
@@ -152,24 +154,20 @@ def _negated(limbs: Limbs, where: Bools) -> Limbs:
     return result
 
 
-def encode_numeric(array: pa.Array) -> npt.NDArray[np.uint8]:
-    """Return the bytes of decimals whose scale lies between 0 and their precision, a row each.
-
-    All have the same number of digits, zeros included: the server drops those at the ends.
-    """
+def encode_numeric(array: pa.Array, valid: Bools) -> Runs:
+    """Return the numbers of decimals whose scale lies between 0 and their precision."""
     groups = NumericGroups.of(array.type)
     width = array.type.bit_width // 8
     stored = np.frombuffer(array.buffers()[1], np.uint8, count=(array.offset + len(array)) * width)
     stored = stored[array.offset * width :]
-    words = np.zeros((len(array), 4 + groups.count), ">i2")
-    words[:, 0], words[:, 1], words[:, 3] = groups.count, groups.top, groups.scale
+    digits = np.zeros((len(array), groups.count), np.int16)
     factor = 10**groups.padding
     if groups.fits_int64:
         lanes = stored.view("<i8").reshape(len(array), -1)[:, 0]
         negative: Bools = lanes < 0
         rest = np.abs(lanes) * factor
-        for column in range(words.shape[1] - 1, 3, -1):
-            rest, words[:, column] = np.divmod(rest, NUMERIC_BASE)
+        for place in reversed(range(groups.count)):
+            rest, digits[:, place] = np.divmod(rest, NUMERIC_BASE)
     else:
         table = stored.view("<u4").reshape(len(array), -1)
         limbs: Limbs = [table[:, at].astype(np.uint64) for at in range(table.shape[1])]
@@ -177,10 +175,34 @@ def encode_numeric(array: pa.Array) -> npt.NDArray[np.uint8]:
         # One more limb has room for the factor.
         limbs = [*_negated(limbs, negative), np.zeros(len(array), np.uint64)]
         limbs = _times(limbs, factor)
-        for column in range(words.shape[1] - 1, 3, -1):
-            limbs, words[:, column] = _divided(limbs)
-    words[:, 2] = np.where(negative, NUMERIC_NEGATIVE, 0)
-    return words.view(np.uint8)
+        for place in reversed(range(groups.count)):
+            limbs, digits[:, place] = _divided(limbs)
+    return _without_zeros(digits, groups, negative, valid)
+
+
+def _without_zeros(
+    digits: npt.NDArray[Any], groups: NumericGroups, negative: Bools, valid: Bools
+) -> Runs:
+    """Return numbers without the zeros at both ends, as the server keeps them."""
+    some: Bools = digits != 0
+    is_zero = ~some.any(axis=1)
+    first = np.where(is_zero, 0, some.argmax(axis=1))
+    count = np.where(is_zero, 0, groups.count - some[:, ::-1].argmax(axis=1) - first)
+    # The header stands right before the first digit that counts, wherever that is.
+    table = np.zeros((len(digits), _HEADER_WORDS + groups.count), ">i2")
+    table[:, _HEADER_WORDS:] = digits
+    rows = np.arange(len(digits))
+    header = (
+        count,
+        np.where(is_zero, 0, groups.top - first),
+        np.where(negative, NUMERIC_NEGATIVE, 0),
+        groups.scale,
+    )
+    for at, word in enumerate(header):
+        table[rows, first + at] = word
+    begins = 2 * (rows * table.shape[1] + first)
+    sizes = np.where(valid, _HEADER_BYTES + 2 * count, -1)
+    return Runs(table.view(np.uint8).ravel(), begins, sizes)
 
 
 def _times(limbs: Limbs, factor: int) -> Limbs:

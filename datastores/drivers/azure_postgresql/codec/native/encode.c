@@ -30,7 +30,8 @@ static const int32_t *offsets_of(const column *one) {
     return (const int32_t *)one->offsets.buf + one->first;
 }
 
-/* The bytes that a column's values take, without their length words; -1 if something is amiss. */
+/* The bytes that a column's values take at most, without their length words; -1 if something is
+   amiss. */
 static int64_t measure(const column *one, int64_t rows) {
     int64_t reach = one->first + rows, bytes = 0;
     if (one->first < 0 || (one->validity.buf && one->validity.len < (reach + 7) / 8)) return -1;
@@ -129,6 +130,18 @@ static int encode_numeric(const numeric_shape *shape, const uint8_t *from, uint8
     return low == 0 && fits(shape, to + NUMERIC_HEADER_BYTES);
 }
 
+/* Drops the zeros at both ends, as the server would; returns how many bytes the number then has. */
+static int without_zeros(uint8_t *number) {
+    uint8_t *digits = number + NUMERIC_HEADER_BYTES;
+    int first = 0, end = load16(number), weight = (int16_t)load16(number + 2);
+    while (end > 0 && !load16(digits + 2 * (end - 1))) end--;
+    while (first < end && !load16(digits + 2 * first)) first++;
+    memmove(digits, digits + 2 * first, (size_t)(2 * (end - first)));
+    store16(number, (uint16_t)(end - first));
+    store16(number + 2, (uint16_t)(end ? weight - first : 0));
+    return NUMERIC_HEADER_BYTES + 2 * (end - first);
+}
+
 /* One value that is not NULL, and its length word; NULL if PostgreSQL has no such value. */
 static inline uint8_t *encode_value(const column *one, int64_t row, uint8_t *to) {
     const uint8_t *values = one->values.buf;
@@ -202,9 +215,9 @@ static inline uint8_t *encode_value(const column *one, int64_t row, uint8_t *to)
             break;
         }
         case KIND_NUMERIC:
-            width = wire_width(&one->shape);
-            store32(to - 4, (uint32_t)width);
             if (!encode_numeric(&one->shape.numeric, from, to)) return NULL;
+            width = without_zeros(to);
+            store32(to - 4, (uint32_t)width);
             break;
         case KIND_OTHER:
             return NULL;
@@ -212,7 +225,8 @@ static inline uint8_t *encode_value(const column *one, int64_t row, uint8_t *to)
     return to + width;
 }
 
-static int encode_rows(const column *columns, int count, int64_t rows, uint8_t *out) {
+/* Returns the end of what was written, or NULL. */
+static uint8_t *encode_rows(const column *columns, int count, int64_t rows, uint8_t *out) {
     uint8_t *to = out;
     for (int64_t row = 0; row < rows; row++) {
         store16(to, (uint16_t)count);
@@ -223,14 +237,14 @@ static int encode_rows(const column *columns, int count, int64_t rows, uint8_t *
                 ((int64_t *)one->offsets.buf)[row] = to - out;
                 to += 4 + (size > 0 ? size : 0);
             } else if (is_valid(one, row)) {
-                if (!(to = encode_value(one, row, to))) return 0;
+                if (!(to = encode_value(one, row, to))) return NULL;
             } else {
                 store32(to, UINT32_MAX);
                 to += 4;
             }
         }
     }
-    return 1;
+    return to;
 }
 
 static PyObject *encode(const column *columns, int count, int64_t rows) {
@@ -244,14 +258,16 @@ static PyObject *encode(const column *columns, int count, int64_t rows) {
     if (total < 0) Py_RETURN_NONE;
     PyObject *out = PyByteArray_FromStringAndSize(NULL, (Py_ssize_t)total);
     if (out == NULL) return NULL;
-    uint8_t *to = (uint8_t *)PyByteArray_AsString(out);
-    int good;
+    uint8_t *to = (uint8_t *)PyByteArray_AsString(out), *end;
     Py_BEGIN_ALLOW_THREADS;
-    good = encode_rows(columns, count, rows, to);
+    end = encode_rows(columns, count, rows, to);
     Py_END_ALLOW_THREADS;
-    if (good) return out;
-    Py_DECREF(out);
-    Py_RETURN_NONE;
+    if (end == NULL) {
+        Py_DECREF(out);
+        Py_RETURN_NONE;
+    }
+    if (PyByteArray_Resize(out, (Py_ssize_t)(end - to)) < 0) Py_CLEAR(out);
+    return out;
 }
 
 static int take_buffer(PyObject *from, Py_buffer *buffer, int flags) {
