@@ -46,8 +46,10 @@ class RowJob(Job):
         self._driver: TableDriver = target.store.tabular
         self._session: WriteSession | None = None
         policies = self._policies(options)
-        usual = DEFAULT_WORKERS if self._driver.capabilities.parallel_writes else 1
-        workers = options.get("workers", usual)
+        parallel = self._driver.capabilities.parallel_writes
+        workers = options.get("workers", DEFAULT_WORKERS if parallel else 1)
+        # One worker for a target that takes one part faster than several makes it one.
+        self._max_parts = 1 if workers == 1 and not parallel else None
         with self._at_source():
             self._read_plan: ReadPlan = self._source.driver.plan_read(self._source.request, workers)
         try:
@@ -68,7 +70,7 @@ class RowJob(Job):
         except BaseException:
             self.close()
             raise
-        self.parts = _parts(self._read_plan, write_plan.max_parts)
+        self.parts = _parts(self._read_plan, self._max_parts or write_plan.max_parts)
         self._request = replace(self._request, parts=len(self.parts))
         self.plan = self._copy_plan(write_plan, workers, unfit)
 
@@ -131,7 +133,7 @@ class RowJob(Job):
             mode=WriteMode.parse(options.get("mode", WriteMode.CREATE)),
             keys=tuple(options.get("keys", ())),
             job=options.get("job") or new_job_id(),
-            parts=max(1, len(self._read_plan.splits)),
+            parts=self._max_parts or max(1, len(self._read_plan.splits)),
             partition_by=tuple(options.get("partition_by", ())),
             rows_per_file=options.get("rows_per_file"),
             format=options.get("format"),

@@ -17,6 +17,7 @@ import pytest
 from azure.storage.blob import ContainerClient
 
 from datastores import Datastore, Workspace, copy, plan_copy
+from datastores.bridges import file_reads
 from datastores.drivers.azure_postgresql.config import AzurePostgreSQLConfig
 from datastores.drivers.azure_postgresql.driver import AzurePostgreSQLDriver
 from datastores.drivers.base import ScanRequest, Split, WriteRequest
@@ -236,10 +237,11 @@ def test_a_query_is_a_source_of_a_copy(database: Database, workspace: Workspace)
 
 
 def test_a_copy_into_postgresql_is_one_part_unless_more_workers_are_asked_for(
-    workspace: Workspace,
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    data = pa.table({"id": range(40)})
-    workspace["lake"].write_table("orders/", data, rows_per_file=10)
+    # As if the files were too big to be read as one part.
+    monkeypatch.setattr(file_reads, "MAX_SPLIT_BYTES", 1)
+    workspace["lake"].write_table("orders/", pa.table({"id": range(20)}), rows_per_file=10)
     ends = workspace["lake"] / "orders/", workspace["warehouse"] / "public/orders"
     plans = [plan_copy(*ends), plan_copy(*ends, workers=2)]
     assert [len(one.parts) for one in plans] == [1, 2]
