@@ -134,9 +134,9 @@ def outcome(error: psycopg.Error) -> Outcome:
     for length in _LENGTHS:
         if len(code) >= length and (found := _ERRORS.get(code[:length])):
             return found
-    # Without a code it is libpq's own: the connection is gone.
+    # Without a code it is libpq's own: the connection is gone. Older ones keep only PgBouncer's text.
     if not code and isinstance(error, psycopg.OperationalError):
-        return ConnectionFailedError, _REACH
+        return ConnectionFailedError, _POOLER if "query_wait_timeout" in str(error) else _REACH
     return DriverError, None
 
 

@@ -5,6 +5,7 @@ Arrow files and not Parquet, since they hold every Arrow type as it is, and cost
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import uuid
 from collections.abc import Iterator, Sequence
@@ -194,7 +195,8 @@ class DuckDBWriteSession(WriteSession):
     @override
     def discard(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
-        if self.folder.parent.is_dir() and not any(self.folder.parent.iterdir()):
+        # Another job may still use it, or have removed it just now.
+        with contextlib.suppress(OSError):
             self.folder.parent.rmdir()
         if not self.client.exists():
             return
