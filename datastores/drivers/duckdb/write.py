@@ -5,7 +5,6 @@ Arrow files and not Parquet, since they hold every Arrow type as it is, and cost
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 import uuid
 from collections.abc import Iterator, Sequence
@@ -196,7 +195,7 @@ class DuckDBWriteSession(WriteSession):
     def discard(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
         # Another job may still use it, or have removed it just now.
-        with contextlib.suppress(OSError):
+        with suppress(OSError):
             self.folder.parent.rmdir()
         if not self.client.exists():
             return
