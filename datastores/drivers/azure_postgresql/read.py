@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -97,7 +98,7 @@ def _batches(client: Client, split: PostgreSQLSplit) -> Iterator[pa.RecordBatch]
         _share(client, connection, split.snapshot)
         statement = f"COPY ({split.sql}) TO STDOUT (FORMAT binary)"
         try:
-            with connection.cursor().copy(statement.encode()) as copy:
+            with connection.cursor().copy(statement.encode()) as copy, _closed_early(connection):
                 for batch in decoder.batches(copy):
                     arrays = [
                         convert(array, one.arrow, one.name)
@@ -108,6 +109,22 @@ def _batches(client: Client, split: PostgreSQLSplit) -> Iterator[pa.RecordBatch]
             _name_row(error, client, connection, split)
             raise
         connection.rollback()
+
+
+@contextmanager
+def _closed_early(connection: Connection) -> Iterator[None]:
+    """Close a connection whose COPY is left: psycopg would ask the server, silent or not, to cancel.
+
+    Under an older libpq that has no time limit. After a refused value the server does answer, and is
+    asked more.
+    """
+    try:
+        yield
+    except DataError:
+        raise
+    except BaseException:
+        connection.close()
+        raise
 
 
 def _name_row(
