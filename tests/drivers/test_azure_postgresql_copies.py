@@ -247,3 +247,7 @@ def test_a_copy_into_postgresql_is_one_part_unless_more_workers_are_asked_for(
     assert [len(one.parts) for one in plans] == [1, 2]
     assert "straight into the table" in plans[0].bulk_path
     assert "staging" in plans[1].bulk_path
+    # Files are written faster in several parts, and so they are by default.
+    lake = workspace["lake"]
+    assert lake.capabilities.parallel_writes
+    assert len(plan_copy(ends[0], lake / "again/", types={"id": "int32"}).parts) > 1

@@ -12,6 +12,7 @@ from datastores.drivers.azure_postgresql.stored import to_postgresql
 from datastores.drivers.azure_postgresql.types import (
     CATALOG,
     OIDS,
+    VARHDRSZ,
     Mapped,
     PgAttribute,
     PgType,
@@ -21,7 +22,6 @@ from datastores.drivers.base import Verdict
 from datastores.errors import SchemaMismatchError
 from datastores.types.text import describe_type
 
-_VARHDRSZ = 4
 _INFINITE = "±infinity is refused, and what Arrow's microseconds do not reach"
 _TEXT = "the server's own text"
 
@@ -38,7 +38,7 @@ class TypeRow:
 
 
 def _numeric(precision: int, scale: int) -> int:
-    return (precision << 16 | scale & 0x7FF) + _VARHDRSZ
+    return (precision << 16 | scale & 0x7FF) + VARHDRSZ
 
 
 # As people write it -> its name in pg_catalog, its modifier, and what to know of it.
@@ -59,8 +59,8 @@ _NAMED: Mapping[str, tuple[str, int, str]] = {
     "money": ("money", -1, "as many decimals as the server's lc_monetary has"),
     "oid": ("oid", -1, ""),
     "text": ("text", -1, "U+0000 is refused on the way in"),
-    "varchar(10)": ("varchar", 10 + _VARHDRSZ, "longer texts are refused"),
-    "char(10)": ("bpchar", 10 + _VARHDRSZ, "padding kept; longer texts are refused"),
+    "varchar(10)": ("varchar", 10 + VARHDRSZ, "longer texts are refused"),
+    "char(10)": ("bpchar", 10 + VARHDRSZ, "padding kept; longer texts are refused"),
     "name": ("name", -1, "more than 63 bytes are refused"),
     "bytea": ("bytea", -1, ""),
     "uuid": ("uuid", -1, ""),

@@ -72,7 +72,7 @@ OIDS: Mapping[str, int] = {
 
 _DECIMAL128_DIGITS, _DECIMAL256_DIGITS = 38, 76
 _MONEY_DIGITS = 19
-_VARHDRSZ = 4
+VARHDRSZ = 4
 _FULL_INTERVAL = 0x7FFF
 
 
@@ -218,7 +218,7 @@ def _limited(layout: Layout, name: str, modifier: int) -> Mapped:
     characters = digits = unwritable = None
     bytes_ = MAX_NAME_BYTES if name == "name" else None
     if modifier >= 0 and name in {"varchar", "bpchar"}:
-        characters = modifier - _VARHDRSZ
+        characters = modifier - VARHDRSZ
     if modifier >= 0 and name in {"time", "timetz", "timestamp", "timestamptz"}:
         digits = modifier
     if modifier >= 0 and name == "interval":
@@ -237,7 +237,7 @@ def _limited(layout: Layout, name: str, modifier: int) -> Mapped:
 
 def _from_numeric(modifier: int) -> Mapped:
     if modifier >= 0:
-        bits = modifier - _VARHDRSZ
+        bits = modifier - VARHDRSZ
         precision = bits >> 16 & 0xFFFF
         # Eleven bits, the highest of which is the sign.
         scale = ((bits & 0x7FF) ^ 1024) - 1024
