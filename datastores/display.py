@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Iterable, Sequence
 
 TEXT_WIDTH = 100
+# A name or value could otherwise move the cursor, retitle the terminal or fail to be encoded.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def visible(text: str) -> str:
+    """Return a text with its control characters written out, as Python writes them."""
+    return _CONTROL.sub(lambda match: repr(match.group())[1:-1], text)
 
 
 def text_table(

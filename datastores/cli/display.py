@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 import click
 
 from datastores.cli.signals import StopSignals
-from datastores.cli.text import WIDTH, terminal_width, visible
-from datastores.display import format_bytes
+from datastores.cli.text import WIDTH, amounts, terminal_width
+from datastores.display import visible
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
-
+    from datastores.cli.bars import Bars
     from datastores.transfer import CopyOptions, CopyPlan, CopyReport, PartProgress
 
-# With more parts than this only the running ones keep a bar, and a total stands below them.
-_BARS_KEPT = 8
-_BAR_WIDTH = 26
 _LABEL = " plan   "
 
 
@@ -62,17 +57,15 @@ class CopyDisplay:
     def __init__(self, signals: StopSignals) -> None:
         self._signals = signals
         self._plan: CopyPlan | None = None
-        self._progress: Progress | None = None
-        self._tasks: dict[str, TaskID] = {}
-        self._total: TaskID | None = None
+        self._bars: Bars | None = None
         self._done: set[str] = set()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, _: object) -> None:
-        if self._progress is not None:
-            self._progress.stop()
+        if self._bars is not None:
+            self._bars.stop()
         if error is not None and self._signals.stopped_by is not None:
             click.echo(f" stopped: {self._outcome(error)}", err=True)
 
@@ -83,45 +76,21 @@ class CopyDisplay:
         click.echo()
         if terminal_width() is None:
             return
-        self._progress = _progress()
-        many = len(plan.parts) > _BARS_KEPT
-        for number in range(len(plan.parts)):
-            self._tasks[str(number)] = self._progress.add_task(
-                f"part {number + 1}", total=None, visible=not many, **_fields()
-            )
-        if many:
-            self._total = self._progress.add_task(
-                f"all {len(plan.parts)}", total=len(plan.parts), **_fields()
-            )
-        self._progress.start()
+        from datastores.cli.bars import Bars
+
+        self._bars = Bars(plan)
+        self._bars.start()
 
     def advance(self, part: PartProgress) -> None:
-        """Show how far a part is; called from the workers' threads."""
+        """Show how far a part is; called from the workers' threads, by one at a time."""
         if part.done:
             self._done.add(part.part)
-        if self._progress is None:
-            if part.done:
-                words = (f"part {int(part.part) + 1}", visible(part.label), *_amounts(part))
-                click.echo(f" {'  '.join(one for one in words if one)}  {_pace(part)}")
-            return
-        by_rows = part.rows_total is not None or part.rows > 0
-        completed, total = (
-            (part.rows, part.rows_total) if by_rows else (part.bytes, part.bytes_total)
-        )
-        amount, size = _amounts(part)
-        self._progress.update(
-            self._tasks[part.part],
-            # The total is an estimate, and what was read is the truth.
-            total=max(completed, 1) if part.done else total,
-            completed=max(completed, 1) if part.done else completed,
-            visible=self._total is None or not part.done,
-            amount=amount,
-            size=size,
-            pace=_pace(part),
-        )
-        if self._total is not None:
-            done = len(self._done)
-            self._progress.update(self._total, completed=done, amount=f"{done:,} parts done")
+        if self._bars is not None:
+            self._bars.advance(part)
+        elif part.done:
+            name, label = f"part {int(part.part) + 1}", visible(part.label)
+            words = (name, label, *amounts(part.rows, part.bytes), f"done in {part.seconds:.1f} s")
+            click.echo(f" {'  '.join(one for one in words if one)}")
 
     def finish(self, report: CopyReport) -> None:
         """Show what was copied, and what it cost."""
@@ -146,41 +115,3 @@ def _folded(line: str, width: int) -> list[str]:
     """Return a line that is too long as two: the target of a plan goes below its source."""
     before, arrow, after = line.partition("  ->  ")
     return [line] if len(line) <= width or not arrow else [before, f"->  {after}"]
-
-
-def _progress() -> Progress:
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn
-
-    texts = [
-        TextColumn(f"{{task.fields[{name}]:>{width}}}", markup=False)
-        for name, width in (("amount", 15), ("size", 7))
-    ]
-    return Progress(
-        TextColumn(" {task.description:<8}", markup=False),
-        BarColumn(_BAR_WIDTH),
-        *texts,
-        TextColumn("{task.fields[pace]}", markup=False),
-        console=Console(file=sys.stdout, highlight=False),
-    )
-
-
-def _fields() -> dict[str, Any]:
-    return {"amount": "", "size": "", "pace": ""}
-
-
-def _amounts(part: PartProgress) -> tuple[str, str]:
-    return (f"{part.rows:,} rows" if part.rows else "", format_bytes(part.bytes))
-
-
-def _pace(part: PartProgress) -> str:
-    if part.done:
-        return f"done in {part.seconds:.1f} s"
-    if not part.seconds or not part.bytes:
-        return ""
-    speed = f"{format_bytes(int(part.bytes / part.seconds))}/s"
-    share = part.rows / part.rows_total if part.rows_total else 0
-    if not 0 < share < 1:
-        return speed
-    left = round(part.seconds * (1 - share) / share)
-    return f"{speed}  {left // 60}:{left % 60:02} left"

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from datastores.cli.text import WIDTH, terminal_width, visible
+from datastores.cli.text import WIDTH, terminal_width
+from datastores.display import visible
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
 
 import click
 
-from datastores.display import text_table
+from datastores.display import format_bytes, text_table, visible
 
 WIDTH = 100
-# A name or value could otherwise move the cursor or retitle the terminal.
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
 def terminal_width() -> int | None:
@@ -21,14 +18,14 @@ def terminal_width() -> int | None:
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
-def visible(text: str) -> str:
-    """Return a text with its control characters written out, as Python writes them."""
-    return _CONTROL.sub(lambda match: repr(match.group())[1:-1], text)
-
-
 def one_line(text: str) -> str:
     """Return a text without line breaks and control characters, for a message."""
     return visible(" ".join(text.split()))
+
+
+def amounts(rows: int, size: int) -> tuple[str, str]:
+    """Return rows and bytes as words; rows are empty for files."""
+    return (f"{rows:,} rows" if rows else "", format_bytes(size))
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

@@ -80,11 +80,11 @@ def run(folder: Path, capfd: pytest.CaptureFixture[str]) -> Run:
 def start(folder: Path) -> Callable[..., subprocess.Popen[str]]:
     """Start the command as a process of its own; the caller waits for it."""
 
-    def command(*words: str, **options: Any) -> subprocess.Popen[str]:
+    def command(*words: str, columns: int = 100, **options: Any) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [sys.executable, *(words if words[0] == "-c" else ("-m", "datastores", *words))],
             cwd=folder,
-            env={**os.environ, "COLUMNS": "100", "PYTHONUNBUFFERED": "1"},
+            env={**os.environ, "COLUMNS": str(columns), "PYTHONUNBUFFERED": "1"},
             text=True,
             **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options},
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
+import re
 import struct
 import termios
 from collections.abc import Callable
@@ -15,25 +16,34 @@ import pytest
 
 Start = Callable[..., Popen[str]]
 WIDTH = 100
-MANY_PARTS = """
+BARS = """
 from datastores.cli.display import CopyDisplay
 from datastores.cli.signals import StopSignals
 from datastores.transfer import CopyPlan, PartProgress
 
+PARTS, AT_ONCE, TOTAL = {parts}, {at_once}, {total}
 plan = CopyPlan(
-    job="j", source="a/b", target="c/d/", mode="create", rows=None, bytes=None,
-    parts=tuple(map(str, range(20))), split_by="files", workers=2, snapshot=None,
+    job="j", source="a/b", target="c/d/", mode="create", rows=None, bytes=TOTAL and TOTAL * PARTS,
+    parts=tuple(map(str, range(PARTS))), split_by="files", workers=AT_ONCE, snapshot=None,
     columns=(), bulk_path="files as they are", publish="at once",
 )
 with CopyDisplay(StopSignals()) as display:
     display.begin(plan)
-    for part in range(20):
-        for size in (5_000, 10_000):
-            display.advance(PartProgress(
-                part=str(part), label=str(part), rows=0, bytes=size, rows_total=None,
-                bytes_total=10_000, seconds=0.1, done=size == 10_000,
-            ))
+    for first in range(0, PARTS, AT_ONCE):
+        for step in range(1, 6):
+            time.sleep(0.02)
+            for part in range(first, min(first + AT_ONCE, PARTS)):
+                display.advance(PartProgress(
+                    part=str(part), label=str(part), rows=0, bytes=3_000 * step, rows_total=None,
+                    bytes_total=TOTAL, seconds=0.1 * step, done=step == 5,
+                ))
+            display._bars._progress.refresh()
 """
+
+
+def bars(parts: int, at_once: int, total: int | None) -> str:
+    """Return a script that shows the bars of a copy of files that goes on in steps."""
+    return "import time\n" + BARS.format(parts=parts, at_once=at_once, total=total)
 
 
 def test_a_terminal_shows_bars(start: Start, table: str, folder: Path) -> None:
@@ -47,11 +57,41 @@ def test_a_terminal_shows_bars(start: Start, table: str, folder: Path) -> None:
 
 
 def test_many_parts_share_one_total(start: Start) -> None:
-    shown = on_a_terminal(start, "-c", MANY_PARTS)
+    shown = on_a_terminal(start, "-c", bars(20, 2, 15_000))
     [*_, last] = [line for line in shown.splitlines() if "━" in line]
-    assert "all 20" in last
-    assert "20 parts done" in last
-    assert "part 1 " not in last.rpartition("all 20")[2]
+    assert last.removeprefix("\x1b[2K").split()[:2] == ["20/20", "parts"]
+
+
+def test_no_more_than_ten_lines_move(start: Start) -> None:
+    shown = on_a_terminal(start, "-c", bars(60, 20, 15_000))
+    frames = re.split(r"\d+/60 parts", shown)
+    assert len(frames) > 10
+    assert max(frame.count("part ") for frame in frames) == 9
+
+
+def test_time_left_is_said_where_it_is_known(start: Start) -> None:
+    assert re.search(r"\d:\d\d left", on_a_terminal(start, "-c", bars(2, 2, 90_000)))
+    assert " left" not in on_a_terminal(start, "-c", bars(2, 2, None))
+
+
+def test_an_estimate_that_was_too_small_leaves_no_time(start: Start) -> None:
+    shown = on_a_terminal(start, "-c", bars(2, 2, 1_000))
+    assert " left" not in shown
+    assert "30 kB" in shown.rpartition("2/2 parts")[2]
+
+
+@pytest.mark.parametrize("width", [60, 40])
+def test_bars_fit_the_terminal(start: Start, width: int) -> None:
+    shown = on_a_terminal(start, "-c", bars(4, 2, 90_000), width=width)
+    plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown)
+    drawn = [line for line in re.split(r"[\r\n]+", plain) if "━" in line]
+    assert drawn
+    assert max(map(len, drawn)) <= width
+    assert " 15 kB" not in plain
+    assert ("kB/s" in plain) is (width > 40)
+    assert "…" not in "".join(drawn)
+    # The cursor is given back.
+    assert shown.rfind("\x1b[?25h") > shown.rfind("\x1b[?25l")
 
 
 def test_a_terminal_shows_what_fits(start: Start, table: str) -> None:
@@ -71,13 +111,13 @@ def test_colour_is_for_terminals_that_want_it(
     assert ("\x1b[31m" in shown) is red
 
 
-def on_a_terminal(start: Start, *words: str, stderr: bool = False) -> str:
-    """Run a command with a terminal of 100 columns for its output, and return what it shows."""
+def on_a_terminal(start: Start, *words: str, stderr: bool = False, width: int = WIDTH) -> str:
+    """Run a command with a terminal for its output, and return what it shows."""
     ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, WIDTH, 0, 0))
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, width, 0, 0))
     shown = b""
     streams = {"stderr": theirs} if stderr else {"stdout": theirs}
-    with start(*words, **streams) as process:
+    with start(*words, columns=width, **streams) as process:
         os.close(theirs)
         # Linux says EIO when the last process has closed the terminal.
         try:
