@@ -7,7 +7,10 @@ import sys
 
 import pytest
 
-HEAVY = ("pyarrow", "fsspec", "duckdb", "yaml", "click", "rich", "numpy", "pandas", "polars")
+HEAVY = (
+    *("pyarrow", "fsspec", "duckdb", "yaml", "click", "rich", "numpy", "pandas", "polars"),
+    "opentelemetry",
+)
 
 
 def loaded_after(statement: str) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -17,6 +18,7 @@ from datastores.cli.options import (
     names,
     option_pairs,
     pairs,
+    report_file,
     unfit_option,
     value_pairs,
 )
@@ -104,6 +106,14 @@ _OPTIONS = (
     click.option("--workers", type=click.IntRange(min=1), metavar="N", help="Threads."),
     click.option("--verify", is_flag=True, help="Read the target back, and compare."),
     click.option("--job", metavar="ID", help="Names the copy's staging; else a fresh one."),
+    click.option(
+        "--report",
+        "report_file",
+        metavar="FILE",
+        type=click.Path(dir_okay=False, writable=True, path_type=Path),
+        callback=report_file,
+        help="Write what was done there: a page for a browser (.html), or JSON (.json).",
+    ),
     click.option("--dry-run", is_flag=True, help="Show the plan, and write nothing."),
 )
 
@@ -139,6 +149,7 @@ def cp(  # noqa: PLR0913  # one for each word that copy itself does not take
     sql: str | None,
     parameters: Mapping[str, Any] | None,
     conditions: Sequence[str],
+    report_file: Path | None,
     dry_run: bool,
     file: str | None,
     as_json: bool,
@@ -151,6 +162,8 @@ def cp(  # noqa: PLR0913  # one for each word that copy itself does not take
     """
     from datastores.transfer import copy, plan_copy
 
+    if dry_run and report_file is not None:
+        raise click.UsageError("--report goes without --dry-run, which copies nothing")
     with Workspace.load(file) as workspace:
         options = given(words)
         start, end = _source(workspace, source, sql, parameters), workspace.locate(target)
@@ -163,10 +176,15 @@ def cp(  # noqa: PLR0913  # one for each word that copy itself does not take
                     print_record(plan.to_dict())
                 else:
                     print_plan(plan, details=True)
-            elif as_json:
-                print_record(copy(start, end, **options).to_dict())
+                return
+            if as_json:
+                report = copy(start, end, **options)
+                print_record(report.to_dict())
             else:
-                copy_shown(signals, start, end, **options)
+                report = copy_shown(signals, start, end, **options)
+    if report_file is not None:
+        text = report.to_json() if report_file.suffix == ".json" else report.to_html()
+        report_file.write_text(text, encoding="utf-8")
 
 
 def _source(

@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -17,6 +18,7 @@ import click
 from datastores.values import OnUnfit
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+_REPORTS = (".html", ".json")
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
@@ -112,6 +114,15 @@ def option_pairs(
     """
     read = functools.partial(_json_or_text, parse_float=float)
     return _pairs([one.replace(r"\t", "\t") for one in texts], read) if texts else None
+
+
+def report_file(_: click.Context, __: click.Parameter, file: Path | None) -> Path | None:
+    """Return where a report goes, if its name says as what and its folder is there."""
+    if file is not None and file.suffix not in _REPORTS:
+        raise click.BadParameter(f"{str(file)!r} ends in none of {', '.join(_REPORTS)}")
+    if file is not None and not file.parent.is_dir():
+        raise click.BadParameter(f"there is no folder {str(file.parent)!r}")
+    return file
 
 
 def value_of(text: str) -> Any:

@@ -1,22 +1,20 @@
-"""Watches a part's rows or bytes go by: counts, digests, tells the progress, stops when told to."""
+"""Watches a part's rows or bytes go by: counts, times, digests, tells the progress, stops when told to."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pyarrow as pa
 
-from datastores.transfer.progress import PartProgress
+from datastores.drivers.base import Receipt
+from datastores.transfer.progress import Listener, PartProgress, StoppedError
+from datastores.transfer.timings import PartReport, Stopwatch
 from datastores.types.digest import Digest
 
 # Often enough for a bar that moves, seldom enough to cost nothing.
 MIN_INTERVAL_SECONDS = 0.05
-
-
-class StoppedError(Exception):
-    """Another part failed, or the user pressed Ctrl-C; never seen by callers of `copy`."""
 
 
 class Meter:
@@ -24,7 +22,8 @@ class Meter:
 
     Args:
         start: The part as it stands before its first row.
-        progress: Told at most every `MIN_INTERVAL_SECONDS`, and when the part is done.
+        watch: Says when the part begins and ends.
+        listener: Told at most every `MIN_INTERVAL_SECONDS`, and when the part is done.
         stop: Set when the copy ends early; the part's next batch then raises `StoppedError`.
         digest: Whether to digest the rows, for verifying.
     """
@@ -32,20 +31,29 @@ class Meter:
     def __init__(
         self,
         start: PartProgress,
-        progress: Callable[[PartProgress], None] | None,
+        watch: Stopwatch,
+        listener: Listener,
         stop: threading.Event,
         *,
         digest: bool = False,
     ) -> None:
         self._digests = digest
-        self.restart()
         self._start = start
-        self._progress = progress
+        self._watch = watch
+        self._listener = listener
         self._stop = stop
-        self._began = self._told = time.monotonic()
+        self._attempts = 0
+        self.restart()
+
+    def begin(self) -> None:
+        """Note that a worker begins the part."""
+        self._worker = threading.current_thread().name
+        self._began = self._watch.seconds
+        self._told = time.monotonic()
 
     def restart(self) -> None:
         """Forget what was counted: the part is read anew."""
+        self._attempts += 1
         self.digest = Digest() if self._digests else None
         self.rows = 0
         self.bytes = 0
@@ -71,16 +79,26 @@ class Meter:
         if time.monotonic() - self._told >= MIN_INTERVAL_SECONDS:
             self._tell(done=False)
 
-    def finish(self) -> None:
-        """Tell that the part is done."""
+    def finish(self, receipt: Receipt) -> PartReport:
+        """Tell that the part is done, and return what it did."""
+        report = PartReport(
+            name=self._start.part,
+            label=self._start.label,
+            worker=self._worker,
+            began_seconds=self._began,
+            ended_seconds=self._watch.seconds,
+            rows=receipt.rows,
+            bytes_read=self.bytes,
+            bytes_written=receipt.bytes,
+            attempts=self._attempts,
+        )
         self._tell(done=True)
+        return report
 
     def _tell(self, *, done: bool) -> None:
         self._told = time.monotonic()
-        if self._progress is None:
-            return
         start = self._start
-        self._progress(
+        self._listener.tell(
             PartProgress(
                 part=start.part,
                 label=start.label,
@@ -88,7 +106,7 @@ class Meter:
                 bytes=self.bytes,
                 rows_total=start.rows_total,
                 bytes_total=start.bytes_total,
-                seconds=self._told - self._began,
+                seconds=self._watch.seconds - self._began,
                 done=done,
             )
         )

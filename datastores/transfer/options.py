@@ -53,7 +53,8 @@ class CopyOptions(TypedDict, total=False):
     verify: bool
     """Read the target back when it is published, and compare rows and content digests."""
     progress: Callable[[PartProgress], None]
-    """Called from the workers' threads as parts advance; must be quick and not raise."""
+    """Called in a worker's thread as a part advances, by one worker at a time; must be quick. What it
+    raises ends the copy, and comes out of it as it is."""
     on_plan: Callable[[Any], None]
     """Called with the `CopyPlan` before the first part is read."""
     job: str

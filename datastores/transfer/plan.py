@@ -14,7 +14,7 @@ from datastores.drivers.base import Verdict
 from datastores.values import Unfit
 
 _NOT_COUNTED = "what does not fit is not counted: the source has a limit"
-_COLUMN_HEADS = ("column", "source", "Arrow", "target", "verdict")
+COLUMN_HEADS = ("column", "source", "Arrow", "target", "verdict")
 
 
 def unfit_lines(unfit: Unfit | None) -> list[str]:
@@ -107,7 +107,7 @@ class CopyPlan:
 
     def details(self) -> str:
         """Return the columns as a table, and the statements that publishing will run."""
-        shown = text_table(_COLUMN_HEADS, (one.row() for one in self.columns))
+        shown = text_table(COLUMN_HEADS, (one.row() for one in self.columns))
         return "\n".join([shown, *self.statements] if self.columns else self.statements)
 
     @override
@@ -116,5 +116,5 @@ class CopyPlan:
 
     def _repr_html_(self) -> str:
         rows = [(line,) for line in self.summary()]
-        columns = html_table(_COLUMN_HEADS, (one.row() for one in self.columns))
+        columns = html_table(COLUMN_HEADS, (one.row() for one in self.columns))
         return html_table(("plan",), rows) + (columns if self.columns else "")

@@ -1,7 +1,9 @@
-"""What a running copy tells about its parts."""
+"""What a running copy tells about its parts, and to whom."""
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 
 
@@ -21,3 +23,37 @@ class PartProgress:
     seconds: float
     """Since the part began."""
     done: bool = False
+
+
+class StoppedError(Exception):
+    """Another part failed, or the user pressed Ctrl-C; never seen by callers of `copy`."""
+
+
+class Listener:
+    """The caller's `progress`, told by several workers, of which none interrupts another.
+
+    What it raises ends the copy: it is kept in `error`, since on its way through a driver it could
+    become another error, or one that is tried again.
+    """
+
+    def __init__(
+        self, callback: Callable[[PartProgress], None] | None, stop: threading.Event
+    ) -> None:
+        self.error: BaseException | None = None
+        self._callback = callback
+        self._stop = stop
+        self._lock = threading.Lock()
+
+    def tell(self, progress: PartProgress) -> None:
+        """Call the caller, unless the copy ends; raise `StoppedError` if that raises."""
+        if self._callback is None:
+            return
+        with self._lock:
+            if self._stop.is_set():
+                raise StoppedError
+            try:
+                self._callback(progress)
+            except BaseException as error:
+                self.error = error
+                self._stop.set()
+                raise StoppedError from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 from collections import deque
 from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,15 +18,25 @@ def read_ahead(
 ) -> Generator[pa.RecordBatch, None, None]:
     """Yield the batches, the next ones being read meanwhile; closing it ends the reading too.
 
-    What reading raises is raised in its turn, where the batch would have come.
+    What reading raises is raised in its turn, where the batch would have come. It goes on in the
+    caller's context, so that what is traced there belongs to the caller's span.
     """
+    return _ahead(batches, contextvars.copy_context())
+
+
+def _ahead(
+    batches: Generator[pa.RecordBatch, None, None], context: contextvars.Context
+) -> Generator[pa.RecordBatch, None, None]:
+    def read() -> pa.RecordBatch | None:
+        return context.run(lambda: next(batches, None))
+
     pool = ThreadPoolExecutor(1, thread_name_prefix="datastores-read")
     try:
         coming: deque[Future[pa.RecordBatch | None]] = deque(
-            pool.submit(next, batches, None) for _ in range(BATCHES_AHEAD)
+            pool.submit(read) for _ in range(BATCHES_AHEAD)
         )
         while (batch := coming.popleft().result()) is not None:
-            coming.append(pool.submit(next, batches, None))
+            coming.append(pool.submit(read))
             yield batch
     finally:
         pool.shutdown(wait=True, cancel_futures=True)

@@ -5,25 +5,32 @@ from __future__ import annotations
 import dataclasses
 import json
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from typing_extensions import override
 
 from datastores.display import format_bytes, html_table
-from datastores.transfer.plan import unfit_lines
+from datastores.transfer.plan import CopyPlan, unfit_lines
+from datastores.transfer.timings import PartReport, Phase
 from datastores.values import Unfit
 
 _RETRIES = ("retry", "retries")
+_OF_THE_PLAN = ("job", "source", "target", "mode", "parts", "workers", "snapshot", "publish")
+_SHOWN = (
+    *_OF_THE_PLAN,
+    *("rows", "files", "bytes_read", "bytes_written", "seconds", "retries", "digest"),
+    *("peak_memory_bytes", "unfit"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CopyReport:
-    """The result of one copy. Prints as a few lines, and exports as JSON."""
+    """The result of one copy. Prints as a few lines, and exports as JSON and as an HTML page."""
 
-    job: str
-    source: str
-    target: str
-    mode: str
+    plan: CopyPlan
+    """What was to be done, and was."""
+    began: datetime
     rows: int | None
     """None where files were copied as they are."""
     files: int | None
@@ -33,14 +40,8 @@ class CopyReport:
     bytes_written: int
     """As the parts were staged, after compression."""
     seconds: float
-    parts: int
-    workers: int
     retries: int
     """How often a part, or the publish, was tried again after an error that may pass."""
-    snapshot: str | None
-    """The one consistent view that all parts read; None if they shared none."""
-    publish: str
-    """How the result appeared."""
     digest: str | None
     """Of the rows at both ends, where the copy was verified."""
     peak_memory_bytes: int | None
@@ -50,14 +51,65 @@ class CopyReport:
 
     None where the source's limit leaves open which rows were judged.
     """
+    phases: tuple[Phase, ...] = ()
+    """Plan, staging of all parts, publish and verify, in this order."""
+    part_reports: tuple[PartReport, ...] = ()
+    """What each part did."""
+
+    @property
+    def job(self) -> str:
+        """The copy's id, which named its staging."""
+        return self.plan.job
+
+    @property
+    def source(self) -> str:
+        """Where the rows or files came from."""
+        return self.plan.source
+
+    @property
+    def target(self) -> str:
+        """Where they are now."""
+        return self.plan.target
+
+    @property
+    def mode(self) -> str:
+        """What was to happen to a target that exists."""
+        return self.plan.mode
+
+    @property
+    def parts(self) -> int:
+        """How many there were."""
+        return len(self.plan.parts)
+
+    @property
+    def workers(self) -> int:
+        """How many ran at once."""
+        return self.plan.workers
+
+    @property
+    def snapshot(self) -> str | None:
+        """The one consistent view that all parts read; None if they shared none."""
+        return self.plan.snapshot
+
+    @property
+    def publish(self) -> str:
+        """How the result appeared."""
+        return self.plan.publish
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as plain values."""
-        return dataclasses.asdict(self)
+        """Return what is known as plain values, the plan's most asked for ones also by name."""
+        plain = {name: getattr(self, name) for name in _OF_THE_PLAN} | dataclasses.asdict(self)
+        return plain | {"plan": self.plan.to_dict(), "began": self.began.isoformat()}
 
     def to_json(self) -> str:
-        """Return the fields as one JSON object."""
+        """Return the same as one JSON object."""
         return json.dumps(self.to_dict(), ensure_ascii=False)
+
+    def to_html(self) -> str:
+        """Return one page for a browser, which needs nothing else: plan, timeline, guarantees."""
+        from datastores.transfer.page import page_of
+
+        return page_of(self)
 
     @override
     def __str__(self) -> str:
@@ -65,7 +117,7 @@ class CopyReport:
         sizes = f"{format_bytes(self.bytes_read)} read, {format_bytes(self.bytes_written)} written"
         costs = []
         if self.rows is not None:
-            costs.append(f"{_speed(self.rows, self.seconds)} rows/s")
+            costs.append(f"{speed(self.rows, self.seconds)} rows/s")
         if self.peak_memory_bytes is not None:
             costs.append(f"peak memory {format_bytes(self.peak_memory_bytes)}")
         cost = f" ({', '.join(costs)})" if costs else ""
@@ -80,11 +132,12 @@ class CopyReport:
 
     def _repr_html_(self) -> str:
         plain = self.to_dict() | {"unfit": ", ".join(unfit_lines(self.unfit)) or None}
-        rows = [(name, value) for name, value in plain.items() if value is not None]
+        rows = [(name, plain[name]) for name in _SHOWN if plain[name] is not None]
         return html_table(("copy", ""), rows)
 
 
-def _speed(rows: int, seconds: float) -> str:
+def speed(rows: int, seconds: float) -> str:
+    """Return rows a second with three digits that count: `306,000`."""
     speed = rows / max(seconds, 1e-9)
     digits = max(len(str(int(speed))) - 3, 0)
     return f"{round(speed, -digits):,.0f}"

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import logging
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, NamedTuple, Unpack
 
 from datastores.datastore import StorePath
 from datastores.drivers.base import Receipt
@@ -23,9 +23,11 @@ from datastores.transfer.meter import Meter
 from datastores.transfer.options import CopyOptions
 from datastores.transfer.parts import Job, Part
 from datastores.transfer.plan import CopyPlan
-from datastores.transfer.progress import PartProgress
+from datastores.transfer.progress import Listener, PartProgress
 from datastores.transfer.report import CopyReport
 from datastores.transfer.rows import RowJob
+from datastores.transfer.timings import PartReport, Stopwatch
+from datastores.transfer.tracing import span
 
 # A signal that comes just before Python's wait begins does not end it: workers that hold the
 # interpreter's lock make that moment long. So the wait ends by itself now and then.
@@ -67,17 +69,31 @@ def copy(source: Any, target: Any, **options: Unpack[CopyOptions]) -> CopyReport
         DataError: A value cannot be held exactly, or a file is damaged; or `verify` found the
             two ends to differ.
     """
-    began = time.monotonic()
-    with _planned(source, target, options) as job:
+    with span("copy") as describe, contextlib.ExitStack() as stack:
+        watch = Stopwatch()
+        with watch.phase("plan"), span("copy.plan"):
+            job = stack.enter_context(_planned(source, target, options))
+        plan = job.plan
+        describe(job=plan.job, source=plan.source, target=plan.target, mode=plan.mode)
         if on_plan := options.get("on_plan"):
-            on_plan(job.plan)
+            on_plan(plan)
         retries = _Retries()
-        with discarded_after(job.discard, job.plan.job):
-            job.begin()
-            receipts, meters = _run_parts(job, options.get("progress"), retries)
-            retried(lambda: job.publish(receipts), on_retry=retries.add)
-            digest = job.verify(meters)
-        return _report(job, receipts, meters, digest, retries.count, time.monotonic() - began)
+        with discarded_after(job.discard, plan.job):
+            with watch.phase("stage"):
+                job.begin()
+                done = _run_parts(job, watch, options.get("progress"), retries)
+            with watch.phase("publish"), span("copy.publish"):
+                retried(lambda: job.publish(done.receipts), on_retry=retries.add)
+            digest = _verified(job, watch, done.meters)
+        report = _report(plan, watch, done, digest, retries.count)
+        describe(
+            rows=report.rows,
+            files=report.files,
+            bytes_read=report.bytes_read,
+            bytes_written=report.bytes_written,
+            retries=report.retries,
+        )
+        return report
 
 
 @contextlib.contextmanager
@@ -107,32 +123,60 @@ class _Retries:
             self.count += 1
 
 
-def _run_parts(
-    job: Job, progress: Callable[[PartProgress], None] | None, retries: _Retries
-) -> tuple[list[Receipt], list[Meter]]:
-    stop = threading.Event()
-    meters = [_meter(part, progress, stop, verify=job.plan.verify) for part in job.parts]
+class _Done(NamedTuple):
+    """What all parts left, each in their order."""
 
-    def run(part: Part, meter: Meter) -> Receipt:
+    receipts: list[Receipt]
+    meters: list[Meter]
+    reports: list[PartReport]
+
+
+def _run_parts(
+    job: Job,
+    watch: Stopwatch,
+    progress: Callable[[PartProgress], None] | None,
+    retries: _Retries,
+) -> _Done:
+    stop = threading.Event()
+    listener = Listener(progress, stop)
+    verify = job.plan.verify
+    meters = [Meter(_start(part), watch, listener, stop, digest=verify) for part in job.parts]
+
+    def run(part: Part, meter: Meter) -> tuple[Receipt, PartReport]:
         def again() -> None:
             meter.restart()
             retries.add()
 
-        # A part whose rows were on their way when a connection broke is read and staged anew.
-        receipt = retried(lambda: job.run(part, meter), on_retry=again, stop=stop)
-        meter.finish()
-        return receipt
+        with span("copy.part") as describe:
+            describe(part=part.name)
+            meter.begin()
+            # A part whose rows were on their way when a connection broke is read and staged anew.
+            receipt = retried(lambda: job.run(part, meter), on_retry=again, stop=stop)
+            report = meter.finish(receipt)
+            describe(
+                rows=report.rows,
+                bytes_read=report.bytes_read,
+                bytes_written=report.bytes_written,
+                attempts=report.attempts,
+            )
+        return receipt, report
 
     pool = ThreadPoolExecutor(job.plan.workers, thread_name_prefix="datastores-copy")
     try:
         futures = [
-            pool.submit(run, part, meter) for part, meter in zip(job.parts, meters, strict=True)
+            # The caller's context holds the span that the parts belong to.
+            pool.submit(contextvars.copy_context().run, run, part, meter)
+            for part, meter in zip(job.parts, meters, strict=True)
         ]
         pending = set(futures)
         while pending:
             done, pending = wait(pending, timeout=WAKE_SECONDS, return_when=FIRST_EXCEPTION)
             for future in done:
                 future.result()
+    except Exception:
+        if listener.error is not None:
+            raise listener.error from None
+        raise
     finally:
         # After a failure the other parts stop at their next batch. Set twice, since a signal can
         # strike anywhere, and a second one here would leave workers that nobody stops.
@@ -141,17 +185,12 @@ def _run_parts(
         finally:
             stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
-    return [future.result() for future in futures], meters
+    results = [future.result() for future in futures]
+    return _Done([receipt for receipt, _ in results], meters, [report for _, report in results])
 
 
-def _meter(
-    part: Part,
-    progress: Callable[[PartProgress], None] | None,
-    stop: threading.Event,
-    *,
-    verify: bool,
-) -> Meter:
-    start = PartProgress(
+def _start(part: Part) -> PartProgress:
+    return PartProgress(
         part=part.name,
         label=part.label,
         rows=0,
@@ -160,39 +199,36 @@ def _meter(
         bytes_total=part.bytes,
         seconds=0.0,
     )
-    return Meter(start, progress, stop, digest=verify)
 
 
-def _report(  # a value with as many fields
-    job: Job,
-    receipts: list[Receipt],
-    meters: list[Meter],
-    digest: str | None,
-    retries: int,
-    seconds: float,
+def _verified(job: Job, watch: Stopwatch, meters: list[Meter]) -> str | None:
+    if not job.plan.verify:
+        return None
+    with watch.phase("verify"), span("copy.verify"):
+        return job.verify(meters)
+
+
+def _report(
+    plan: CopyPlan, watch: Stopwatch, done: _Done, digest: str | None, retries: int
 ) -> CopyReport:
-    plan = job.plan
     by_rows = bool(plan.columns)
+    receipts = done.receipts
     report = CopyReport(
-        job=plan.job,
-        source=plan.source,
-        target=plan.target,
-        mode=plan.mode,
+        plan=plan,
+        began=watch.began,
         rows=sum(receipt.rows for receipt in receipts) if by_rows else None,
         files=None if by_rows else sum(len(receipt.outputs) for receipt in receipts),
-        bytes_read=sum(meter.bytes for meter in meters),
+        bytes_read=sum(meter.bytes for meter in done.meters),
         bytes_written=sum(receipt.bytes for receipt in receipts),
-        seconds=seconds,
-        parts=len(plan.parts),
-        workers=plan.workers,
+        seconds=watch.seconds,
         retries=retries,
-        snapshot=plan.snapshot,
-        publish=plan.publish,
         digest=digest,
         peak_memory_bytes=_peak_memory_bytes(),
         unfit=None
         if plan.unfit is None
         else sum((receipt.unfit for receipt in receipts), start=plan.unfit),
+        phases=tuple(watch.phases),
+        part_reports=tuple(done.reports),
     )
     _log.info(
         "job %s copied %s to %s: %s %s in %.1f s",

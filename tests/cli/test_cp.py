@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,36 @@ def test_json_is_the_report(run: Run, table: str) -> None:
     [report] = run("cp", table, "datastore://files/a.parquet", "--json", "--job", "j1").records
     assert report["rows"] == 1000
     assert (report["job"], report["target"]) == ("j1", "files/a.parquet")
+
+
+def test_a_report_is_a_page_or_json(run: Run, table: str, folder: Path) -> None:
+    for name, words in (("a.html", ()), ("b.json", ()), ("c.json", ("--json",))):
+        target = f"datastore://files/{name}.parquet"
+        found = run("cp", table, target, "--report", name, "--workers", "1", *words)
+        assert found.code == 0, found.err
+    page = (folder / "a.html").read_text(encoding="utf-8")
+    assert page.startswith("<!DOCTYPE html>")
+    assert "files/a.html.parquet" in page
+    report = json.loads((folder / "b.json").read_text(encoding="utf-8"))
+    assert (report["rows"], len(report["part_reports"])) == (1000, 1)
+    assert found.records == [json.loads((folder / "c.json").read_text(encoding="utf-8"))]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--report", "a.pdf"], "'a.pdf' ends in none of .html, .json"),
+        (["--report", "nowhere/a.html"], "there is no folder 'nowhere'"),
+        (["--report", "a.html", "--dry-run"], "--report goes without --dry-run"),
+    ],
+)
+def test_a_report_that_cannot_be_is_refused_before_the_copy(
+    run: Run, table: str, folder: Path, words: list[str], message: str
+) -> None:
+    found = run("cp", table, "datastore://files/a.parquet", *words)
+    assert found.code == 2
+    assert message in " ".join(found.err.split())
+    assert not (folder / "files").exists()
 
 
 def test_a_dry_run_writes_nothing(run: Run, table: str, folder: Path) -> None:
