@@ -122,7 +122,7 @@ def _parts(report: CopyReport) -> ET.Element:
         heads,
         (
             (
-                str(number),
+                str(one.number),
                 one.label,
                 str(workers[one.worker]),
                 f"{one.rows:,}" if report.rows is not None else "",
@@ -132,7 +132,7 @@ def _parts(report: CopyReport) -> ET.Element:
                 f"{one.ended_seconds - one.began_seconds:.3f} s",
                 str(one.attempts),
             )
-            for number, one in enumerate(report.part_reports, 1)
+            for one in report.part_reports
         ),
         numbers={*heads} - {"reads"},
     )

@@ -35,10 +35,7 @@ def timeline(report: CopyReport) -> ET.Element:
             for row, name in enumerate(names)
         ),
         *(_phase(phase, report.seconds) for phase in report.phases),
-        *(
-            _part(number, part, workers[part.worker], report.seconds)
-            for number, part in enumerate(report.part_reports, 1)
-        ),
+        *(_part(part, workers[part.worker], report.seconds) for part in report.part_reports),
         viewBox=f"0 0 {_WIDTH} {height}",
         role="img",
         aria_label="When the phases and parts of the copy ran",
@@ -72,14 +69,14 @@ def _phase(phase: Phase, seconds: float) -> ET.Element:
     return _bar(phase, 0, seconds, title=title, kind=f"phase {phase.name}", label=phase.name)
 
 
-def _part(number: int, part: PartReport, row: int, seconds: float) -> ET.Element:
+def _part(part: PartReport, row: int, seconds: float) -> ET.Element:
     amounts = [f"{part.rows:,} rows"] if part.rows else []
     amounts += [f"{format_bytes(part.bytes_read)} read", _lasted(part)]
     if part.attempts > 1:
         amounts.append(f"{part.attempts} attempts")
     kind = "part again" if part.attempts > 1 else "part"
-    title = f"part {number}, {part.label}: {', '.join(amounts)}"
-    return _bar(part, row, seconds, title=title, kind=kind, label=str(number))
+    title = f"part {part.number}, {part.label}: {', '.join(amounts)}"
+    return _bar(part, row, seconds, title=title, kind=kind, label=str(part.number))
 
 
 def _bar(

@@ -36,6 +36,11 @@ class PartReport:
     attempts: int
     """More than one where an error passed; what is counted is the last one's."""
 
+    @property
+    def number(self) -> int:
+        """Among the plan's parts, counted from 1 as on a terminal."""
+        return int(self.name) + 1
+
 
 class Stopwatch:
     """The seconds since a copy began, and the phases that they went into."""

@@ -183,6 +183,7 @@ def test_a_blow_in_the_middle_of_a_part(
         if blow.survived:
             report = copy()
             assert report.retries >= 1
+            assert sum(one.attempts - 1 for one in report.part_reports) == report.retries
             assert " retr" in str(report)
         else:
             with pytest.raises(ConnectionFailedError, match="snapshot") as caught:
