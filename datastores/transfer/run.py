@@ -142,30 +142,11 @@ def _run_parts(
     verify = job.plan.verify
     meters = [Meter(_start(part), watch, listener, stop, digest=verify) for part in job.parts]
 
-    def run(part: Part, meter: Meter) -> tuple[Receipt, PartReport]:
-        def again() -> None:
-            meter.restart()
-            retries.add()
-
-        with span("copy.part") as describe:
-            describe(part=part.name)
-            meter.begin()
-            # A part whose rows were on their way when a connection broke is read and staged anew.
-            receipt = retried(lambda: job.run(part, meter), on_retry=again, stop=stop)
-            report = meter.finish(receipt)
-            describe(
-                rows=report.rows,
-                bytes_read=report.bytes_read,
-                bytes_written=report.bytes_written,
-                attempts=report.attempts,
-            )
-        return receipt, report
-
     pool = ThreadPoolExecutor(job.plan.workers, thread_name_prefix="datastores-copy")
     try:
         futures = [
             # The caller's context holds the span that the parts belong to.
-            pool.submit(contextvars.copy_context().run, run, part, meter)
+            pool.submit(contextvars.copy_context().run, _run_part, job, part, meter, retries, stop)
             for part, meter in zip(job.parts, meters, strict=True)
         ]
         pending = set(futures)
@@ -187,6 +168,28 @@ def _run_parts(
             pool.shutdown(wait=True, cancel_futures=True)
     results = [future.result() for future in futures]
     return _Done([receipt for receipt, _ in results], meters, [report for _, report in results])
+
+
+def _run_part(
+    job: Job, part: Part, meter: Meter, retries: _Retries, stop: threading.Event
+) -> tuple[Receipt, PartReport]:
+    def again() -> None:
+        meter.restart()
+        retries.add()
+
+    with span("copy.part") as describe:
+        describe(part=part.name)
+        meter.begin()
+        # A part whose rows were on their way when a connection broke is read and staged anew.
+        receipt = retried(lambda: job.run(part, meter), on_retry=again, stop=stop)
+        report = meter.finish(receipt)
+        describe(
+            rows=report.rows,
+            bytes_read=report.bytes_read,
+            bytes_written=report.bytes_written,
+            attempts=report.attempts,
+        )
+    return receipt, report
 
 
 def _start(part: Part) -> PartProgress:
