@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -26,10 +26,7 @@ from datastores.transfer.plan import CopyPlan
 from datastores.transfer.progress import PartProgress
 from datastores.transfer.report import CopyReport
 from datastores.transfer.rows import RowJob
-
-# A signal that comes just before Python's wait begins does not end it: workers that hold the
-# interpreter's lock make that moment long. So the wait ends by itself now and then.
-WAKE_SECONDS = 0.25
+from datastores.transfer.threads import run_all
 
 _log = logging.getLogger("datastores")
 
@@ -123,25 +120,10 @@ def _run_parts(
         meter.finish()
         return receipt
 
-    pool = ThreadPoolExecutor(job.plan.workers, thread_name_prefix="datastores-copy")
-    try:
-        futures = [
-            pool.submit(run, part, meter) for part, meter in zip(job.parts, meters, strict=True)
-        ]
-        pending = set(futures)
-        while pending:
-            done, pending = wait(pending, timeout=WAKE_SECONDS, return_when=FIRST_EXCEPTION)
-            for future in done:
-                future.result()
-    finally:
-        # After a failure the other parts stop at their next batch. Set twice, since a signal can
-        # strike anywhere, and a second one here would leave workers that nobody stops.
-        try:
-            stop.set()
-        finally:
-            stop.set()
-            pool.shutdown(wait=True, cancel_futures=True)
-    return [future.result() for future in futures], meters
+    tasks = [
+        functools.partial(run, part, meter) for part, meter in zip(job.parts, meters, strict=True)
+    ]
+    return run_all(tasks, job.plan.workers, stop, name="datastores-copy"), meters
 
 
 def _meter(
