@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Self
 
-import numpy as np
 import pyarrow as pa
 
 from datastores.drivers.base import BATCH_ROWS
@@ -176,10 +175,7 @@ class Rows:
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Keep a batch's rows that are in the ranges."""
-        mask = np.zeros(len(batch), np.bool_)
-        for one in self.ranges:
-            mask |= inside(batch, one.spans)
-        batch = batch.filter(pa.array(mask))
+        batch = batch.filter(pa.array(inside(batch, (one.spans for one in self.ranges))))
         if len(batch) == 0:
             return
         if len(self.kept) > MAX_ROWS_KEPT:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -61,13 +61,18 @@ class DifferingRange:
         return max(self.one.rows, self.other.rows)
 
 
-def inside(batch: pa.RecordBatch, spans: Sequence[Span]) -> npt.NDArray[np.bool_]:
-    """Return of each row whether all spans hold it."""
-    mask = np.ones(len(batch), np.bool_)
-    for span in spans:
-        places = span.placing.places(batch)
-        mask &= (places >= span.low) & (places <= span.high)
-    return mask
+def inside(batch: pa.RecordBatch, groups: Iterable[tuple[Span, ...]]) -> npt.NDArray[np.bool_]:
+    """Return of each row whether all spans of one of the groups hold it."""
+    places: dict[Placing, Positions] = {}
+    found = np.zeros(len(batch), np.bool_)
+    for group in groups:
+        mask = np.ones(len(batch), np.bool_)
+        for span in group:
+            if span.placing not in places:
+                places[span.placing] = span.placing.places(batch)
+            mask &= (places[span.placing] >= span.low) & (places[span.placing] <= span.high)
+        found |= mask
+    return found
 
 
 @dataclass(slots=True)
@@ -93,7 +98,7 @@ class Histogram:
             SchemaMismatchError: A column's type has no canonical values; named.
         """
         for part in slices(batch):
-            rows = part.filter(pa.array(inside(part, self.within))) if self.within else part
+            rows = part.filter(pa.array(inside(part, [self.within]))) if self.within else part
             words = np.ones((3, len(rows)), np.uint64)
             words[1:] = hash_batch(rows)
             self._fold(self.placing.places(rows) >> self._shift, words)

@@ -70,6 +70,22 @@ def test_what_a_copy_wrote_is_equal(workspace: Workspace, orders: pa.Table) -> N
         assert f"{report.rows} rows: equal" in str(found)
 
 
+@pytest.mark.parametrize("type_", ["int64", "int16", "decimal(9,1)", "string"])
+def test_a_renamed_and_cast_key_that_differs(
+    workspace: Workspace, orders: pa.Table, type_: str
+) -> None:
+    words: dict[str, Any] = {"rename": {"id": "order"}, "types": {"order": type_}}
+    warehouse, files = workspace["warehouse"], workspace["files"]
+    warehouse.write_table("orders", orders, keys=["id"])
+    datastores.copy(warehouse / "orders", files / "a/", filters=[("id", "!=", 700)], **words)
+    found = datastores.verify(warehouse / "orders", files / "a/", **words)
+    # The primary key is known as what it was.
+    assert found.keys == ("order",)
+    assert {
+        str(one.key["order"]).removesuffix(".0"): one.other_rows for one in found.differences
+    } == {"700": 0}
+
+
 def test_urls_scans_and_queries(workspace: Workspace, orders: pa.Table) -> None:
     workspace["warehouse"].write_table("shop.orders", orders)
     workspace["files"].write_table("orders/", orders)
