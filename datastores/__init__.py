@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from datastores.errors import DatastoreError
     from datastores.location import Location
     from datastores.secrets import Secret, SecretRef
-    from datastores.transfer import copy, plan_copy
+    from datastores.transfer import copy, plan_copy, verify
     from datastores.values import Capabilities, FileInfo, TableName, WriteMode
     from datastores.workspace import Workspace
 
@@ -29,6 +29,7 @@ _HOMES = {
     "WriteMode": "datastores.values",
     "copy": "datastores.transfer",
     "plan_copy": "datastores.transfer",
+    "verify": "datastores.transfer",
 }
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "WriteMode",
     "copy",
     "plan_copy",
+    "verify",
 ]
 
 

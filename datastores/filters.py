@@ -88,6 +88,13 @@ def _parse_condition(one: Any) -> Condition:
     return Condition(column, operator, value)
 
 
+def both(one: Filters, other: Filters) -> Filters:
+    """Return the filters that a row passes if it passes both, as an OR of ANDs again."""
+    if not one or not other:
+        return one or other
+    return tuple((*left, *right) for left in one for right in other)
+
+
 def columns_of(filters: Filters) -> tuple[str, ...]:
     """Return the columns that the filters read, each once."""
     return tuple(dict.fromkeys(one.column for group in filters for one in group))

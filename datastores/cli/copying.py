@@ -12,15 +12,19 @@ import click
 from datastores.cli.conditions import parse_conditions
 from datastores.cli.display import copy_shown, print_plan
 from datastores.cli.options import (
+    columns_option,
     common,
     example,
+    filter_option,
     given,
     names,
     option_pairs,
-    pairs,
+    rename_option,
     report_file,
+    types_option,
     unfit_option,
     value_pairs,
+    workers_option,
 )
 from datastores.cli.records import print_record
 from datastores.cli.signals import StopSignals
@@ -45,29 +49,16 @@ _OPTIONS = (
         help="What happens to a target that exists; create: an error.  [default: create]",
     ),
     click.option("--keys", metavar="A,B", callback=names, help="What identifies a row, to upsert."),
-    click.option("--columns", metavar="A,B", callback=names, help="Which, in this order."),
-    click.option(
-        "--filter",
-        "conditions",
-        metavar="TEXT",
-        multiple=True,
-        help='Which rows: "total > 100", "carrier in UA,AA", "day is not null"; again for AND.',
-    ),
+    columns_option,
+    filter_option,
     click.option(
         "--split-by",
         metavar="A,B",
         callback=names,
         help="Columns of the source whose ranges divide the rows between workers.",
     ),
-    click.option("--rename", metavar="OLD=NEW", multiple=True, callback=pairs),
-    click.option(
-        "--type",
-        "types",
-        metavar="NAME=TYPE",
-        multiple=True,
-        callback=pairs,
-        help='By new name, such as "total=decimal(18,2)"; a value that does not fit is an error.',
-    ),
+    rename_option,
+    types_option,
     click.option(
         "--partition-by", metavar="A,B", callback=names, help="Columns that become folders."
     ),
@@ -103,7 +94,7 @@ _OPTIONS = (
         callback=value_pairs,
         help="The value of :NAME in the query.",
     ),
-    click.option("--workers", type=click.IntRange(min=1), metavar="N", help="Threads."),
+    workers_option,
     click.option("--verify", is_flag=True, help="Read the target back, and compare."),
     click.option("--job", metavar="ID", help="Names the copy's staging; else a fresh one."),
     click.option(

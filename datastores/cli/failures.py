@@ -46,7 +46,7 @@ _CODES: Mapping[type[BaseException], int] = {
 EXIT_CODES_HELP = """\
 Exit codes:
     0  done
-    1  another error
+    1  another error; of diff: the two differ
     2  the command, the workspace file or a setting is wrong
     3  not found
     4  the target exists already

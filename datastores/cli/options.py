@@ -171,3 +171,25 @@ def _pairs(
 def given(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options that the user gave: a copy treats one that is absent differently."""
     return {name: value for name, value in options.items() if value not in (None, (), False)}
+
+
+columns_option = click.option(
+    "--columns", metavar="A,B", callback=names, help="Which, in this order."
+)
+filter_option = click.option(
+    "--filter",
+    "conditions",
+    metavar="TEXT",
+    multiple=True,
+    help='Which rows: "total > 100", "carrier in UA,AA", "day is not null"; again for AND.',
+)
+rename_option = click.option("--rename", metavar="OLD=NEW", multiple=True, callback=pairs)
+types_option = click.option(
+    "--type",
+    "types",
+    metavar="NAME=TYPE",
+    multiple=True,
+    callback=pairs,
+    help='By new name, such as "total=decimal(18,2)"; a value that does not fit is an error.',
+)
+workers_option = click.option("--workers", type=click.IntRange(min=1), metavar="N", help="Threads.")

@@ -9,11 +9,12 @@ import click
 
 from datastores.cli.conditions import parse_conditions
 from datastores.cli.options import (
+    columns_option,
     common,
     example,
+    filter_option,
     format_of_source,
     given,
-    names,
     unfit_option,
     value_pairs,
 )
@@ -85,10 +86,8 @@ def schema(url: str, *, file: str | None, as_json: bool, **options: Any) -> None
 )
 @click.argument("url")
 @click.option("-n", "rows", type=click.IntRange(min=0), default=10, show_default=True)
-@click.option("--columns", metavar="A,B", callback=names, help="Which, in this order.")
-@click.option(
-    "--filter", "conditions", metavar="TEXT", multiple=True, help="Which rows; again for AND."
-)
+@columns_option
+@filter_option
 @unfit_option
 @format_of_source
 @common

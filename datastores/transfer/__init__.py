@@ -1,5 +1,7 @@
-"""Copies between any two datastores: a plan of independent parts, and one publish."""
+"""Copies between any two datastores, planned and published once; and what differs between two."""
 
+from datastores.transfer.compare import verify
+from datastores.transfer.comparison import Comparison
 from datastores.transfer.options import CopyOptions
 from datastores.transfer.plan import CopyPlan
 from datastores.transfer.progress import PartProgress
@@ -8,6 +10,7 @@ from datastores.transfer.run import copy, plan_copy
 from datastores.transfer.timings import PartReport, Phase
 
 __all__ = [
+    "Comparison",
     "CopyOptions",
     "CopyPlan",
     "CopyReport",
@@ -16,4 +19,5 @@ __all__ = [
     "Phase",
     "copy",
     "plan_copy",
+    "verify",
 ]

@@ -11,7 +11,7 @@ from typing_extensions import override
 from datastores.datastore import Datastore, StorePath
 from datastores.drivers.base import FileDriver, ScanRequest, TableDriver
 from datastores.errors import ConfigurationError, UnknownSchemeError
-from datastores.filters import Filters, parse_filters
+from datastores.filters import both, parse_filters
 from datastores.formats.registry import known_ending
 from datastores.location import SCHEME, Location, refuse_secrets
 from datastores.scan import Scan
@@ -81,7 +81,7 @@ def row_source(end: StorePath | Scan, options: CopyOptions) -> RowSource:
     request = dataclasses.replace(
         request,
         columns=request.columns if columns is None else tuple(columns),
-        filters=_both(request.filters, filters),
+        filters=both(request.filters, filters),
         split_by=column_names(options.get("split_by", ())) or request.split_by,
         on_unfit=_of_source(driver, options) or request.on_unfit,
     )
@@ -120,13 +120,6 @@ def place(end: StorePath) -> str:
 
 def _workspace(options: CopyOptions) -> Workspace:
     return options.get("workspace") or Workspace.load()
-
-
-def _both(one: Filters, other: Filters) -> Filters:
-    """Return the filters that a row passes if it passes both, as an OR of ANDs again."""
-    if not one or not other:
-        return one or other
-    return tuple((*left, *right) for left in one for right in other)
 
 
 def _refuse_columns_left_out(columns: tuple[str, ...], request: ScanRequest) -> None:

@@ -25,16 +25,22 @@ from datastores.drivers.base import (
 from datastores.errors import located
 from datastores.incoming import write_part
 from datastores.scan import Scan
-from datastores.transfer.endpoints import place, row_source, table_at
+from datastores.transfer.compare import compare
+from datastores.transfer.comparison import Comparison
+from datastores.transfer.endpoints import RowSource, place, row_source, table_at
+from datastores.transfer.expectation import Expectation
 from datastores.transfer.meter import Meter
 from datastores.transfer.options import DEFAULT_WORKERS, CopyOptions
 from datastores.transfer.parts import Job, Part
 from datastores.transfer.plan import CopyColumn, CopyPlan
 from datastores.transfer.read_ahead import read_ahead
-from datastores.transfer.verify import Expectation
+from datastores.transfer.sides import Side
 from datastores.types.convert import Conversion
 from datastores.types.fields import source_of
 from datastores.values import OnUnfit, Unfit, WriteMode
+
+_SHARED_WITH_DIFF = frozenset({"columns", "filters", "rename", "types"})
+_ONLY_IN_PYTHON = frozenset({"source_format", "source_format_options", "format", "format_options"})
 
 
 class RowJob(Job):
@@ -43,6 +49,12 @@ class RowJob(Job):
     def __init__(self, source: StorePath | Scan, target: StorePath, options: CopyOptions) -> None:
         self._source = row_source(source, options)
         self._target = target
+        self._command = _command(source, target, options)
+        self._side = Side(
+            source=self._source,
+            rename=options.get("rename") or {},
+            types=options.get("types") or {},
+        )
         self._driver: TableDriver = target.store.tabular
         self._session: WriteSession | None = None
         policies = self._policies(options)
@@ -106,7 +118,24 @@ class RowJob(Job):
         if self._expectation is None:
             return None
         with self._at_target("verify"):
-            return self._expectation.check([one.digest for one in meters if one.digest])
+            return self._expectation.check(
+                [one.digest for one in meters if one.digest],
+                # What a policy has nulled or left out would be shown as a difference.
+                compare=None if self._conversion.on_unfit else self._compare,
+                command=self._command,
+            )
+
+    def _compare(self) -> Comparison:
+        assert self._expectation is not None  # noqa: S101  # it asks
+        target = RowSource(
+            driver=self._driver,
+            request=self._expectation.scan,
+            label=place(self._target),
+            store=self._target.store.name,
+        )
+        return compare(
+            self._side, Side(source=target), keys=self._request.keys, workers=self.plan.workers
+        )
 
     @override
     def discard(self) -> None:
@@ -205,6 +234,14 @@ def _parts(plan: ReadPlan, max_parts: int | None) -> list[Part]:
         label = group[0].label if len(group) == 1 else f"{len(group)} {plan.split_by}"
         parts.append(Part(name=str(number), label=label, items=group, rows=rows, bytes=size))
     return parts
+
+
+def _command(source: StorePath | Scan, target: StorePath, options: CopyOptions) -> str:
+    """Return what a user says to see more of what differs."""
+    if isinstance(source, Scan) or _ONLY_IN_PYTHON & options.keys():
+        return "datastores.verify with the same source, target, columns, filters, rename and types"
+    narrowed = " with the copy's options" if _SHARED_WITH_DIFF & options.keys() else ""
+    return f"datastores diff {source} {target}{narrowed}"
 
 
 def _source_type(field: pa.Field) -> str:

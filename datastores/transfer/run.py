@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import functools
 import logging
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any, NamedTuple, Unpack
 
@@ -26,12 +26,9 @@ from datastores.transfer.plan import CopyPlan
 from datastores.transfer.progress import Listener, PartProgress
 from datastores.transfer.report import CopyReport
 from datastores.transfer.rows import RowJob
+from datastores.transfer.threads import run_all
 from datastores.transfer.timings import PartReport, Stopwatch
 from datastores.transfer.tracing import span
-
-# A signal that comes just before Python's wait begins does not end it: workers that hold the
-# interpreter's lock make that moment long. So the wait ends by itself now and then.
-WAKE_SECONDS = 0.25
 
 _log = logging.getLogger("datastores")
 
@@ -142,31 +139,19 @@ def _run_parts(
     verify = job.plan.verify
     meters = [Meter(_start(part), watch, listener, stop, digest=verify) for part in job.parts]
 
-    pool = ThreadPoolExecutor(job.plan.workers, thread_name_prefix="datastores-copy")
+    tasks = [
+        # The caller's context holds the span that the parts belong to.
+        functools.partial(
+            contextvars.copy_context().run, _run_part, job, part, meter, retries, stop
+        )
+        for part, meter in zip(job.parts, meters, strict=True)
+    ]
     try:
-        futures = [
-            # The caller's context holds the span that the parts belong to.
-            pool.submit(contextvars.copy_context().run, _run_part, job, part, meter, retries, stop)
-            for part, meter in zip(job.parts, meters, strict=True)
-        ]
-        pending = set(futures)
-        while pending:
-            done, pending = wait(pending, timeout=WAKE_SECONDS, return_when=FIRST_EXCEPTION)
-            for future in done:
-                future.result()
+        results = run_all(tasks, job.plan.workers, stop, name="datastores-copy")
     except Exception:
         if listener.error is not None:
             raise listener.error from None
         raise
-    finally:
-        # After a failure the other parts stop at their next batch. Set twice, since a signal can
-        # strike anywhere, and a second one here would leave workers that nobody stops.
-        try:
-            stop.set()
-        finally:
-            stop.set()
-            pool.shutdown(wait=True, cancel_futures=True)
-    results = [future.result() for future in futures]
     return _Done([receipt for receipt, _ in results], meters, [report for _, report in results])
 
 

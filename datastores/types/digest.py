@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Self
 
 import pyarrow as pa
 
-from datastores.types.canonical import hash_rows
+from datastores.types.canonical import Lanes, hash_rows
 
 # Few enough that what is computed from a column stays in the processor's cache.
 _SLICE_ROWS = 8_192
 _LANE = 1 << 64
+
+
+def slices(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    """Yield a batch in pieces of a size that is hashed quickly."""
+    for start in range(0, batch.num_rows, _SLICE_ROWS):
+        yield batch.slice(start, _SLICE_ROWS)
+
+
+def hash_batch(batch: pa.RecordBatch) -> Lanes:
+    """Return the hash of each row of a batch, of which a digest is the sum."""
+    return hash_rows(batch.schema.names, batch.columns, batch.num_rows)
 
 
 @dataclass(slots=True)
@@ -41,9 +52,8 @@ class Digest:
         Raises:
             SchemaMismatchError: A column's type has no canonical values; named.
         """
-        for start in range(0, batch.num_rows, _SLICE_ROWS):
-            part = batch.slice(start, _SLICE_ROWS)
-            lanes = hash_rows(batch.schema.names, part.columns, part.num_rows).sum(axis=1)
+        for part in slices(batch):
+            lanes = hash_batch(part).sum(axis=1)
             self._add(part.num_rows, int(lanes[0]), int(lanes[1]))
 
     def merge(self, other: Digest) -> None:

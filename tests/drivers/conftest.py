@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 from azure.storage.blob import ContainerClient
 
+from datastores import Datastore
 from datastores.drivers.azure_blob import client
 from datastores.drivers.azure_blob.config import AzureBlobConfig
 from datastores.drivers.azure_blob.driver import AzureBlobDriver
+from datastores.secrets import Secret
 from tests.services.azurite import Azurite
 
 
@@ -45,3 +47,16 @@ def make_blob(
 def one_try(monkeypatch: pytest.MonkeyPatch) -> None:
     """Say at once what the SDK would say after some seconds."""
     monkeypatch.setattr(client, "RETRIES", 0)
+
+
+@pytest.fixture
+def blob(azurite: Azurite, blob_container: ContainerClient) -> Iterator[Datastore]:
+    """A container of Azurite's, as a store."""
+    with Datastore(
+        type="azure_blob",
+        account_name=azurite.account_name,
+        account_url=azurite.account_url,
+        container_name=blob_container.container_name,
+        account_key=Secret(azurite.account_key),
+    ) as store:
+        yield store

@@ -14,19 +14,17 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from azure.storage.blob import ContainerClient
 
 from datastores import Datastore, Workspace, copy, plan_copy
 from datastores.bridges import file_reads
 from datastores.drivers.azure_postgresql.config import AzurePostgreSQLConfig
 from datastores.drivers.azure_postgresql.driver import AzurePostgreSQLDriver
 from datastores.drivers.base import ScanRequest, Split, WriteRequest
-from datastores.secrets import Secret, SecretRef
+from datastores.secrets import SecretRef
 from datastores.testing.arrow import assert_same_table
 from datastores.testing.table_case import read, write
 from datastores.values import TableName, WriteMode
 from tests.drivers.test_azure_postgresql import config_of, staged
-from tests.services.azurite import Azurite
 from tests.services.postgresql import Database
 
 SWAPPED, ORDERS = TableName("swapped", "public"), TableName("orders", "public")
@@ -48,19 +46,6 @@ def workspace(config: AzurePostgreSQLConfig, tmp_path: Path) -> Iterator[Workspa
     }
     with Workspace.from_mapping({"default": "lake", "datastores": stores}) as workspace:
         yield workspace
-
-
-@pytest.fixture
-def blob(azurite: Azurite, blob_container: ContainerClient) -> Iterator[Datastore]:
-    """A container of Azurite's."""
-    with Datastore(
-        type="azure_blob",
-        account_name=azurite.account_name,
-        account_url=azurite.account_url,
-        container_name=blob_container.container_name,
-        account_key=Secret(azurite.account_key),
-    ) as store:
-        yield store
 
 
 def read_split(config: AzurePostgreSQLConfig, split: Split) -> pa.Table:

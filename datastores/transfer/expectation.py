@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Callable, Sequence
 
 from datastores.drivers.base import ScanRequest, TableDriver, WriteRequest
-from datastores.errors import DataError, NotFoundError, UnsupportedOperationError
+from datastores.errors import DataError, DatastoreError, NotFoundError, UnsupportedOperationError
+from datastores.transfer.comparison import Comparison
 from datastores.types.digest import Digest
 from datastores.values import WriteMode
 
 _COMPARABLE = (WriteMode.CREATE, WriteMode.REPLACE, WriteMode.APPEND, WriteMode.CREATE_APPEND)
+_WHOLE = (WriteMode.CREATE, WriteMode.REPLACE)
+"""After which both ends hold the same rows, so that they can be compared by key."""
 
 
 class Expectation:
@@ -41,8 +45,27 @@ class Expectation:
             except NotFoundError:
                 self._before = Digest()
 
-    def check(self, sent: Sequence[Digest]) -> str:
+    @property
+    def scan(self) -> ScanRequest:
+        """What reads the target's rows."""
+        request = self._request
+        return ScanRequest(
+            table=request.table,
+            columns=tuple(request.schema.names),
+            format=request.format,
+            format_options=request.format_options,
+        )
+
+    def check(
+        self, sent: Sequence[Digest], *, compare: Callable[[], Comparison] | None, command: str
+    ) -> str:
         """Read the target, and return its digest if it is the expected one.
+
+        Args:
+            sent: The digests of the parts that were staged.
+            compare: Finds the keys that differ between the two ends as they are now; None if they
+                differ rightly.
+            command: Shows more of what differs.
 
         Raises:
             DataError: It is not. The target stays published, for looking at.
@@ -52,20 +75,26 @@ class Expectation:
             expected.merge(one)
         found = self._digest()
         if found != expected:
+            whole = self._request.mode in _WHOLE
+            differing = _differing(compare) if compare and whole else ""
             raise DataError(
                 f"the target does not hold what was copied: expected {expected.rows:,} rows with "
-                f"digest {expected.hexdigest()}, found {found.rows:,} with {found.hexdigest()}",
-                advice="The copy is published; compare the two ends before you rely on it",
+                f"digest {expected.hexdigest()}, found {found.rows:,} with {found.hexdigest()}"
+                f"{differing}",
+                advice=f"The copy is published; before you rely on it look at {command}",
             )
         return found.hexdigest()
 
     def _digest(self) -> Digest:
-        request = self._request
-        scan = ScanRequest(
-            table=request.table,
-            columns=tuple(request.schema.names),
-            format=request.format,
-            format_options=request.format_options,
-        )
-        with self._driver.plan_read(scan, 1) as plan:
+        with self._driver.plan_read(self.scan, 1) as plan:
             return Digest.of(batch for split in plan.splits for batch in self._driver.read(split))
+
+
+def _differing(compare: Callable[[], Comparison]) -> str:
+    # A source that has gone meanwhile is no reason to say less of the target.
+    with contextlib.suppress(DatastoreError):
+        found = compare()
+        if found.equal:
+            return "; both ends are equal now, so the source changed after it was read"
+        return f"; {found.first_differences()}"
+    return ""
