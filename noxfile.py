@@ -163,6 +163,16 @@ def scorecard(session: nox.Session) -> None:
     )
 
 
+@nox.session
+def matrix(session: nox.Session) -> None:
+    """Any store to any store: all tables, every pair, there and back; writes the page in docs/."""
+    install(session, "tests")
+    session.run(
+        *("pytest", "tests/transfer/test_matrix.py", "--matrix", "docs/matrix.md"),
+        *(session.posargs or ["-n", "auto"]),
+    )
+
+
 def peers(session: nox.Session) -> str:
     """Return the Python of an environment with the peers, which want a DuckDB of their own."""
     folder = Path(session.create_tmp()).resolve() / "peers"

@@ -16,7 +16,7 @@ from datastores.drivers.azure_postgresql.stored import to_postgresql
 from datastores.drivers.azure_postgresql.type_table import type_table
 from datastores.drivers.base import FileDriver
 from datastores.drivers.config import DriverConfig
-from datastores.drivers.registry import ENTRY_POINT_GROUP, driver_class, driver_types
+from datastores.drivers.registry import built_in_types, driver_class
 from datastores.errors import DatastoreError
 from datastores.types.text import describe_type
 from datastores.values import WriteMode
@@ -28,8 +28,7 @@ _NOTE = "<!-- Written by docs/generate.py; change the code, then run: nox -s doc
 
 def drivers() -> str:
     """Return the page of what each driver takes and can do."""
-    installed = {one.name for one in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP)}
-    types = [name for name in driver_types() if name not in installed]
+    types = built_in_types()
     needs = importlib.metadata.requires("datastores") or []
     extras = {match[1] for one in needs if (match := _EXTRA.search(one))}
     rows = []

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["tests.services.plugin"]
+pytest_plugins = ["tests.services.plugin", "tests.transfer.plugin"]
 
 # The time of one example says more about the machine than about the code.
 settings.register_profile("default", max_examples=25, deadline=None)

@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.transfer.matrix import PAIRS
+from tests.transfer.matrix_page import PAGE, cells_of, page
+from tests.transfer.shop import REPEATED, shop
+
 DOCS = Path(__file__).parents[1] / "docs"
 GENERATED = ("drivers.md", "errors.md", "drivers/azure_postgresql.md")
 
@@ -20,3 +24,18 @@ def test_a_generated_page_is_current(page: str) -> None:
     spec.loader.exec_module(generate)
     assert set(generate.PAGES) == set(GENERATED)
     assert (DOCS / page).read_text(encoding="utf-8") == generate.PAGES[page](), "nox -s docs"
+
+
+def test_the_matrix_counts_what_the_shop_has_and_what_is_stated() -> None:
+    shown = PAGE.read_text(encoding="utf-8")
+    cells = cells_of(shown)
+    assert page(cells) == shown, "nox -s matrix"
+    tables = [table for name, table in shop(whole=False).items() if name not in REPEATED]
+    for source, target in PAIRS:
+        held = [set(table.column_names) - source.stated(table).keys() for table in tables]
+        lost = [
+            target.stated(table).keys() & kept for table, kept in zip(tables, held, strict=True)
+        ]
+        *_, refused = counts = cells[str(source), str(target)]
+        assert sum(counts) == sum(map(len, held)), "nox -s matrix"
+        assert refused == sum(map(len, lost)), "nox -s matrix"

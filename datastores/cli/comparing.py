@@ -21,7 +21,7 @@ from datastores.cli.options import (
 )
 from datastores.cli.records import print_record
 from datastores.cli.tables import scan_of
-from datastores.cli.text import visible
+from datastores.display import visible
 from datastores.workspace import Workspace
 
 DIFFERENT = 1

@@ -34,6 +34,11 @@ _EXTRAS: Mapping[str, str] = {
 }
 
 
+def built_in_types() -> list[str]:
+    """Return the types that come with this package, sorted."""
+    return sorted(_DRIVERS)
+
+
 def driver_types() -> list[str]:
     """Return every type, sorted, without the other names that some have."""
     return sorted({*_DRIVERS, *(one.name for one in entry_points(group=ENTRY_POINT_GROUP))})

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from datastores.errors import ConfigurationError, DataError
+from datastores.errors import ConfigurationError, DataError, SchemaMismatchError
 from datastores.types.text import format_type, parse_type
 
 VERSION = 1
@@ -74,13 +74,18 @@ def beside(path: str) -> str:
 
 
 def check_types(schema: pa.Schema) -> None:
-    """Raise for the first column whose type has no written form."""
+    """Raise for the first column whose type has no written form.
+
+    Raises:
+        SchemaMismatchError: Naming the column.
+    """
     for field in schema:
         try:
             format_type(field.type)
         except ConfigurationError as error:
-            raise error.__class__(
-                f"column {field.name!r}: {error.message}", advice=error.advice
+            raise SchemaMismatchError(
+                f"column {field.name!r}: {error.message}",
+                advice="Convert it with types={...}, or leave it out with columns=[...]",
             ) from error
 
 

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import pyarrow as pa
 
 from datastores.drivers.base import Receipt
-from datastores.transfer.progress import Listener, PartProgress, StoppedError
+from datastores.transfer.progress import Listener, PartProgress
+from datastores.transfer.threads import StoppedError
 from datastores.transfer.timings import PartReport, Stopwatch
 from datastores.types.digest import Digest
 

@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from datastores.transfer.threads import StoppedError
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartProgress:
@@ -23,10 +25,6 @@ class PartProgress:
     seconds: float
     """Since the part began."""
     done: bool = False
-
-
-class StoppedError(Exception):
-    """Another part failed, or the user pressed Ctrl-C; never seen by callers of `copy`."""
 
 
 class Listener:

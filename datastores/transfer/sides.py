@@ -20,8 +20,7 @@ from datastores.filters import Condition, Filters, both
 from datastores.retry import retried
 from datastores.transfer.endpoints import RowSource
 from datastores.transfer.histogram import Span
-from datastores.transfer.meter import StoppedError
-from datastores.transfer.threads import run_all
+from datastores.transfer.threads import StoppedError, run_all
 from datastores.types.convert import Conversion
 from datastores.types.positions import LOWEST, bounds
 

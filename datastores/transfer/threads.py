@@ -14,6 +14,10 @@ T = TypeVar("T")
 WAKE_SECONDS = 0.25
 
 
+class StoppedError(Exception):
+    """Another part failed, or the user pressed Ctrl-C; never seen by callers of `copy`."""
+
+
 def run_all(
     tasks: Sequence[Callable[[], T]], threads: int, stop: threading.Event, *, name: str
 ) -> list[T]:

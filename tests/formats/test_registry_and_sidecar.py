@@ -7,9 +7,9 @@ import json
 import pyarrow as pa
 import pytest
 
-from datastores.errors import ConfigurationError, DataError
+from datastores.errors import ConfigurationError, DataError, SchemaMismatchError
 from datastores.formats.registry import format_of_path, open_format
-from datastores.formats.sidecar import Sidecar, beside
+from datastores.formats.sidecar import Sidecar, beside, check_types
 
 
 @pytest.mark.parametrize(
@@ -76,3 +76,9 @@ def test_a_newer_sidecar_is_refused() -> None:
     document = {"version": 2, "fields": []}
     with pytest.raises(DataError, match="has version 2, known is 1"):
         Sidecar.load(json.dumps(document).encode())
+
+
+def test_a_type_that_no_sidecar_can_name_is_refused_by_column() -> None:
+    sorted_map = pa.map_(pa.string(), pa.int32(), keys_sorted=True)
+    with pytest.raises(SchemaMismatchError, match=r"column 'm': .* has no written form"):
+        check_types(pa.schema([("a", pa.int32()), ("m", sorted_map)]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -105,6 +106,8 @@ _ERRORS: Mapping[str, Outcome] = {
     "XX002": (DriverError, "An index is damaged: REINDEX it"),
 }
 _LENGTHS = (5, 3, 2)
+# What a server that speaks English says of a value that COPY brought.
+_COPIED = re.compile(r"^COPY .+, line \d+, column (.+)$", re.MULTILINE)
 
 
 @contextmanager
@@ -150,4 +153,6 @@ def sentence(error: psycopg.Error) -> str:
         text += f" ({diag.context.partition(chr(10))[0]})"
     if text[1:2].islower():
         text = text[:1].lower() + text[1:]
+    if copied := _COPIED.search(diag.context or ""):
+        text = f"column {copied[1]!r}: {text}"
     return text or "the server gave no reason"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import duckdb
@@ -202,14 +203,20 @@ def to_duckdb(field: pa.Field) -> Stored:
 
 
 def _restored(field: pa.Field, source: SourceType) -> Stored | None:
+    stored = _declared(source.type)
+    return stored if stored is not None and stored.arrow == field.type else None
+
+
+# A scratch database costs some thirty milliseconds, and a table has many columns of few types.
+@lru_cache(maxsize=256)
+def _declared(note: str) -> Stored | None:
     # The note may come from a file that anyone wrote: only DuckDB's own reading of it goes on.
     try:
         with duckdb.connect() as scratch:
-            type_ = scratch.sqltype(source.type)
-            arrow = from_duckdb(type_, field.name).arrow
+            type_ = scratch.sqltype(note)
+            return Stored(str(type_), from_duckdb(type_, note).arrow)
     except (duckdb.Error, SchemaMismatchError):
         return None
-    return Stored(str(type_), arrow) if arrow == field.type else None
 
 
 def _stored(type_: pa.DataType, column: str) -> Stored:

@@ -280,7 +280,9 @@ def _exact_cast(array: pa.Array, target: pa.DataType) -> pa.Array:
 def misfit(value: Any, target: object, column: str) -> DataError:
     """Return the error for a value that has no equal in a type, for the caller to raise."""
     try:
-        shown = repr(value.as_py())
+        # Python's own have no nanoseconds, and pandas takes the first one for none at all.
+        nanoseconds = getattr(value.type, "unit", None) == "ns"
+        shown = str(value.cast(pa.string())) if nanoseconds else repr(value.as_py())
     except (ValueError, OverflowError):
         # Python's dates and times end in the year 9999; Arrow's number says which one it is.
         shown = f"{_numbers(value)} of {value.type}"
