@@ -269,6 +269,8 @@ class WritePlan:
     """How they appear, such as `appears at once when finished (folder exchange)`."""
     max_parts: int | None = None
     """How many parts the target takes: 1 for a single file; None for any number."""
+    parallel: bool = True
+    """Whether several parts written at once are faster than one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -46,10 +46,7 @@ class RowJob(Job):
         self._driver: TableDriver = target.store.tabular
         self._session: WriteSession | None = None
         policies = self._policies(options)
-        parallel = self._driver.capabilities.parallel_writes
-        workers = options.get("workers", DEFAULT_WORKERS if parallel else 1)
-        # One worker for a target that takes one part faster than several makes it one.
-        self._max_parts = 1 if workers == 1 and not parallel else None
+        workers = options.get("workers", DEFAULT_WORKERS)
         with self._at_source():
             self._read_plan: ReadPlan = self._source.driver.plan_read(self._source.request, workers)
         try:
@@ -60,8 +57,10 @@ class RowJob(Job):
                 on_unfit=policies,
             )
             self._request = self._write_request(options, policies)
-            with self._at_target("plan_write"):
-                write_plan = self._driver.plan_write(self._request)
+            write_plan = self._plan_write()
+            if not write_plan.parallel and options.get("workers", 1) == 1:
+                self._request = replace(self._request, parts=1)
+                write_plan = self._plan_write()
             self._expectation = (
                 Expectation(self._driver, self._request) if options.get("verify") else None
             )
@@ -70,7 +69,7 @@ class RowJob(Job):
         except BaseException:
             self.close()
             raise
-        self.parts = _parts(self._read_plan, self._max_parts or write_plan.max_parts)
+        self.parts = _parts(self._read_plan, write_plan.max_parts)
         self._request = replace(self._request, parts=len(self.parts))
         self.plan = self._copy_plan(write_plan, workers, unfit)
 
@@ -117,6 +116,10 @@ class RowJob(Job):
     def close(self) -> None:
         self._read_plan.close()
 
+    def _plan_write(self) -> WritePlan:
+        with self._at_target("plan_write"):
+            return self._driver.plan_write(self._request)
+
     def _policies(self, options: CopyOptions) -> OnUnfit:
         """Return what becomes of values that do not fit; one end at least has to know how."""
         policies = OnUnfit.parse(options.get("on_unfit"))
@@ -133,7 +136,7 @@ class RowJob(Job):
             mode=WriteMode.parse(options.get("mode", WriteMode.CREATE)),
             keys=tuple(options.get("keys", ())),
             job=options.get("job") or new_job_id(),
-            parts=self._max_parts or max(1, len(self._read_plan.splits)),
+            parts=max(1, len(self._read_plan.splits)),
             partition_by=tuple(options.get("partition_by", ())),
             rows_per_file=options.get("rows_per_file"),
             format=options.get("format"),

@@ -17,12 +17,12 @@ from typing_extensions import override
 from datastores.drivers.azure_postgresql import policies
 from datastores.drivers.azure_postgresql.catalog import DIALECT
 from datastores.drivers.azure_postgresql.client import Client
-from datastores.drivers.azure_postgresql.connection import Connection
+from datastores.drivers.azure_postgresql.connection import Connection, run
 from datastores.drivers.azure_postgresql.errors import translated
 from datastores.drivers.azure_postgresql.load import check_part, load
 from datastores.drivers.azure_postgresql.plan import Prepared
 from datastores.drivers.azure_postgresql.publish import Target
-from datastores.drivers.azure_postgresql.staging import listed, run
+from datastores.drivers.azure_postgresql.staging import listed
 from datastores.drivers.base import Receipt, WriteRequest, WriteSession
 from datastores.errors import (
     ConfigurationError,

@@ -48,8 +48,6 @@ class AzurePostgreSQLDriver(TableDriver):
         query=True,
         split_by=True,
         processes=True,
-        # What is staged is written twice; one part goes straight into the table.
-        parallel_writes=False,
         clean=True,
         on_unfit=True,
     )

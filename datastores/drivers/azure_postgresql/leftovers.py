@@ -10,8 +10,8 @@ from __future__ import annotations
 from datetime import UTC
 
 from datastores.drivers.azure_postgresql.client import Client
-from datastores.drivers.azure_postgresql.connection import Connection
-from datastores.drivers.azure_postgresql.staging import Staging, run
+from datastores.drivers.azure_postgresql.connection import Connection, run
+from datastores.drivers.azure_postgresql.staging import Staging
 from datastores.values import Leftover
 
 
@@ -49,7 +49,8 @@ def _jobs(connection: Connection, schema: str) -> list[Leftover]:
         FROM {staging.jobs} LEFT JOIN (
             pg_catalog.pg_class c
             JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace AND n.nspname = $1
-        ) ON c.relkind = 'r' AND pg_catalog.starts_with(c.relname, 'rows_' || job || '_')
+        ) ON c.relkind = 'r' AND (c.relname IN ('table_' || job, 'parts_' || job)
+            OR pg_catalog.starts_with(c.relname, 'rows_' || job || '_'))
         WHERE pg_catalog.has_table_privilege($2, 'DELETE')
         GROUP BY job, target, began
         HAVING coalesce(bool_and(pg_catalog.pg_has_role(c.relowner, 'USAGE')), true)

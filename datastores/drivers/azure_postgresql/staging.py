@@ -1,20 +1,21 @@
-"""Where rows wait for their publishing: a schema of our own, with a table for each attempt at a part.
+"""Where rows wait for their publishing: a schema of our own, with journals of jobs and of their parts.
 
-Rows and the journal of parts are unlogged: after a crash of the server both are empty, together,
-so that no part is taken for staged whose rows are gone. The journal of jobs is logged: what was
-published is known for as long as its rows.
+Rows that publishing copies are in a table for each attempt at a part, unlogged, and so is the
+journal of those parts: after a crash of the server both are empty, together, so that no part is
+taken for staged whose rows are gone. A table that publishing moves into its place holds the rows of
+all parts, and is logged, and so is their journal. The journal of jobs is logged: what was published
+is known for as long as its rows.
 """
 
 from __future__ import annotations
 
 import uuid
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
-
-import psycopg
 
 from datastores.drivers.azure_postgresql.catalog import DIALECT
-from datastores.drivers.azure_postgresql.connection import Connection
+from datastores.drivers.azure_postgresql.connection import Connection, run
+from datastores.drivers.azure_postgresql.new_table import NewTable
 from datastores.drivers.sql.statements import SQLColumn
 from datastores.values import TableName
 
@@ -24,15 +25,10 @@ _JOBS = """
     began timestamptz NOT NULL DEFAULT now(), published timestamptz
 """
 _PARTS = """
-    job text, part text, staged text NOT NULL, rows bigint NOT NULL, bytes bigint NOT NULL,
-    PRIMARY KEY (job, part)
+    part text PRIMARY KEY, staged text NOT NULL, rows bigint NOT NULL, bytes bigint NOT NULL,
+    transaction bigint NOT NULL DEFAULT pg_catalog.txid_current()
 """
 _ATTEMPT_DIGITS = 12
-
-
-def run(connection: Connection, statement: str, *values: Any) -> psycopg.Cursor[Any]:
-    """Run a statement whose parameters are `$1`, `$2`: a name in it may hold a percent sign."""
-    return psycopg.RawCursor(connection).execute(statement.encode(), values or None)
 
 
 def listed(columns: tuple[SQLColumn, ...]) -> str:
@@ -52,21 +48,32 @@ class Staging:
 
     @property
     def parts(self) -> str:
-        """The quoted name of the journal of parts."""
-        return self._table("parts")
+        """The quoted name of the journal of this job's parts."""
+        return self._table(self._parts)
+
+    @property
+    def aside(self) -> TableName:
+        """The new table that is filled aside."""
+        return TableName(f"table_{self.job}", self.schema)
 
     @property
     def jobs(self) -> str:
         """The quoted name of the journal of jobs."""
         return self._table("jobs")
 
-    def prepare(self, connection: Connection, target: str) -> None:
-        """Create what is missing, and enter the job. In a transaction."""
+    def prepare(self, connection: Connection, target: str, new: NewTable | None) -> None:
+        """Create what is missing, and enter the job. In a transaction.
+
+        Args:
+            connection: In a transaction.
+            target: For people.
+            new: A table to be filled aside.
+        """
         self._lock(connection)
         schema = DIALECT.identifier(self.schema)
         statements = [
             f"CREATE TABLE IF NOT EXISTS {self.jobs} ({_JOBS})",
-            f"CREATE UNLOGGED TABLE IF NOT EXISTS {self.parts} ({_PARTS})",
+            f"CREATE {'' if new else 'UNLOGGED'} TABLE IF NOT EXISTS {self.parts} ({_PARTS})",
         ]
         if not self._has_schema(connection):
             statements[:0] = [
@@ -83,6 +90,8 @@ class Staging:
             self.job,
             target,
         )
+        if new and not self._has(connection, self.aside.name):
+            new.fill_aside(connection, self.aside)
 
     def create_rows(self, connection: Connection, columns: tuple[SQLColumn, ...]) -> str:
         """Create a table for one attempt at a part; return its quoted name. In a transaction."""
@@ -95,8 +104,34 @@ class Staging:
         """Enter a part whose rows are in a table; of two attempts the second one fails."""
         run(
             connection,
-            f"INSERT INTO {self.parts} (job, part, staged, rows, bytes) VALUES ($1, $2, $3, $4, $5)",
-            *(self.job, part, table, rows, size),
+            f"INSERT INTO {self.parts} (part, staged, rows, bytes) VALUES ($1, $2, $3, $4)",
+            *(part, table, rows, size),
+        )
+
+    def keep_only(self, connection: Connection, parts: Collection[str]) -> None:
+        """Leave in the table that is filled aside the rows of some parts. In a transaction."""
+        self._end_attempts(connection)
+        others = run(
+            connection,
+            f"DELETE FROM {self.parts} WHERE NOT part = ANY ($1) RETURNING transaction",
+            list(parts),
+        )
+        for (transaction,) in others.fetchall():
+            run(
+                connection,
+                f"DELETE FROM {DIALECT.table(self.aside)} WHERE xmin = $1::text::xid",
+                # A row knows the last 32 bits of the transaction that wrote it.
+                transaction % 2**32,
+            )
+
+    def _end_attempts(self, connection: Connection) -> None:
+        """Let nobody hold the table: an attempt that still runs is not needed any more."""
+        run(
+            connection,
+            "SELECT pg_catalog.pg_terminate_backend(l.pid) FROM pg_catalog.pg_locks l "
+            "JOIN pg_catalog.pg_stat_activity a USING (pid) WHERE l.relation = $1::text::regclass "
+            "AND l.pid <> pg_catalog.pg_backend_pid() AND a.usename = current_user",
+            DIALECT.table(self.aside),
         )
 
     def remove(self, connection: Connection) -> None:
@@ -106,22 +141,21 @@ class Staging:
             return
         connection.execute("SET LOCAL client_min_messages = warning")
         # The job's entry first: that waits for attempts that still run, and ends later ones.
-        for journal in (self.jobs, self.parts):
-            run(connection, f"DELETE FROM {journal} WHERE job = $1", self.job)
-        for name in self._attempts(connection):
+        run(connection, f"DELETE FROM {self.jobs} WHERE job = $1", self.job)
+        for name in self._tables(connection):
             run(connection, f"DROP TABLE {self._table(name)}")
         [(left,)] = connection.execute(
             """
             SELECT count(*) FROM pg_catalog.pg_class c
             JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-            WHERE n.nspname = %s AND c.relkind <> 'i' AND c.relname NOT IN ('jobs', 'parts')
+            WHERE n.nspname = %s AND c.relkind <> 'i' AND c.relname <> 'jobs'
             """,
             (self.schema,),
         ).fetchall()
         [(entries,)] = run(connection, f"SELECT count(*) FROM {self.jobs}").fetchall()
         if left or entries:
             return
-        run(connection, f"DROP TABLE {self.parts}, {self.jobs}")
+        run(connection, f"DROP TABLE {self.jobs}")
         [(ours,)] = connection.execute(
             "SELECT pg_catalog.obj_description(oid, 'pg_namespace') = %s FROM "
             "pg_catalog.pg_namespace WHERE nspname = %s",
@@ -134,15 +168,26 @@ class Staging:
     def _rows(self) -> str:
         return f"rows_{self.job}_"
 
-    def _attempts(self, connection: Connection) -> list[str]:
-        """Return the names of the job's tables of rows."""
+    @property
+    def _parts(self) -> str:
+        return f"parts_{self.job}"
+
+    def _tables(self, connection: Connection) -> list[str]:
+        """Return the names of the job's own tables."""
         found = connection.execute(
             # By its length too: another job's id may begin as this one's.
             "SELECT c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n "
             "ON n.oid = c.relnamespace WHERE n.nspname = %(schema)s AND c.relkind = 'r' "
-            "AND pg_catalog.starts_with(c.relname, %(rows)s) "
-            "AND pg_catalog.length(c.relname) = pg_catalog.length(%(rows)s) + %(digits)s",
-            {"schema": self.schema, "rows": self._rows, "digits": _ATTEMPT_DIGITS},
+            "AND (c.relname IN (%(parts)s, %(aside)s) "
+            "OR (pg_catalog.starts_with(c.relname, %(rows)s) "
+            "AND pg_catalog.length(c.relname) = pg_catalog.length(%(rows)s) + %(digits)s))",
+            {
+                "schema": self.schema,
+                "parts": self._parts,
+                "aside": self.aside.name,
+                "rows": self._rows,
+                "digits": _ATTEMPT_DIGITS,
+            },
         )
         return [name for (name,) in found.fetchall()]
 
@@ -155,10 +200,13 @@ class Staging:
 
     def exists(self, connection: Connection) -> bool:
         """Return whether there is a journal of jobs."""
+        return self._has(connection, "jobs")
+
+    def _has(self, connection: Connection, table: str) -> bool:
         found = connection.execute(
             "SELECT 1 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n "
-            "ON n.oid = c.relnamespace WHERE n.nspname = %s AND c.relname = 'jobs'",
-            (self.schema,),
+            "ON n.oid = c.relnamespace WHERE n.nspname = %s AND c.relname = %s",
+            (self.schema, table),
         ).fetchone()
         return found is not None
 

@@ -1,4 +1,4 @@
-"""Writing in parts: each by binary COPY into a staging table, and one transaction that publishes them."""
+"""Writing in parts: each by binary COPY into staging, and one transaction that publishes them."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing_extensions import override
 from datastores.drivers.azure_postgresql import leftovers, policies
 from datastores.drivers.azure_postgresql.catalog import DIALECT
 from datastores.drivers.azure_postgresql.client import Client
-from datastores.drivers.azure_postgresql.connection import Connection
+from datastores.drivers.azure_postgresql.connection import Connection, run
 from datastores.drivers.azure_postgresql.direct import DirectWriteSession
 from datastores.drivers.azure_postgresql.load import check_part, load
 from datastores.drivers.azure_postgresql.plan import Prepared, prepare
 from datastores.drivers.azure_postgresql.publish import Target
-from datastores.drivers.azure_postgresql.staging import Staging, run
+from datastores.drivers.azure_postgresql.staging import Staging
 from datastores.drivers.base import Receipt, WriteRequest, WriteSession
 from datastores.errors import PreconditionFailedError
 from datastores.types.unfit import Sieve
@@ -40,7 +40,8 @@ def begin(client: Client, request: WriteRequest) -> WriteSession:
     leftovers.hold(client, session.staging)
     try:
         with client.transaction("begin", str(request.table)) as connection:
-            session.staging.prepare(connection, str(request.table))
+            new = prepared.new if prepared.aside else None
+            session.staging.prepare(connection, str(request.table), new)
     except BaseException:
         client.pool.release(request.job)
         raise
@@ -71,7 +72,7 @@ class StagedWriteSession(WriteSession):
             try:
                 with connection.transaction():
                     self._is_published(connection, lock="KEY SHARE")
-                    table = self.staging.create_rows(connection, self.prepared.staged)
+                    table = self._relation(connection)
                     rows, _, size = load(
                         connection, table, self.request, self.prepared.columns, batches
                     )
@@ -83,11 +84,17 @@ class StagedWriteSession(WriteSession):
                 return self._receipt(connection, part)
         return Receipt(part=part, rows=rows, bytes=size)
 
+    def _relation(self, connection: Connection) -> str:
+        """Return the quoted name of the table that an attempt's rows go to."""
+        if self.prepared.aside:
+            return DIALECT.table(self.staging.aside)
+        return self.staging.create_rows(connection, self.prepared.staged)
+
     def _receipt(self, connection: Connection, part: str) -> Receipt:
         [(rows, size)] = run(
             connection,
-            f"SELECT rows, bytes FROM {self.staging.parts} WHERE job = $1 AND part = $2",
-            *(self.request.job, part),
+            f"SELECT rows, bytes FROM {self.staging.parts} WHERE part = $1",
+            part,
         ).fetchall()
         return Receipt(part=part, rows=rows, bytes=size)
 
@@ -100,8 +107,13 @@ class StagedWriteSession(WriteSession):
                 return
             tables = self._tables(connection, parts)
             target = Target(self.request, self.prepared)
-            target.open(connection)
-            target.fill(connection, tables, sum(one.rows for one in parts.values()))
+            rows = sum(one.rows for one in parts.values())
+            if self.prepared.aside:
+                self.staging.keep_only(connection, parts)
+                target.take(connection, self.staging.aside, rows)
+            else:
+                target.open(connection)
+                target.fill(connection, tables, rows)
             run(
                 connection,
                 f"UPDATE {self.staging.jobs} SET published = now() WHERE job = $1",
@@ -126,8 +138,7 @@ class StagedWriteSession(WriteSession):
         """Return the quoted names of the tables that hold the parts' rows."""
         entries = run(
             connection,
-            f"SELECT part, rows, staged FROM {self.staging.parts} WHERE job = $1",
-            self.request.job,
+            f"SELECT part, rows, staged FROM {self.staging.parts}",
         )
         staged = {part: (rows, table) for part, rows, table in entries.fetchall()}
         for part, receipt in parts.items():
