@@ -245,11 +245,11 @@ def test_rows_are_staged_in_parts_only_if_workers_are_asked_for(
     warehouse = workspace["warehouse"]
     ends = workspace["lake"] / "orders/", warehouse / "public/orders"
     # A new table is filled aside by several, and moved.
-    [plan] = [plan_copy(*ends)]
+    plan = plan_copy(*ends)
     assert len(plan.parts) == 2
     assert "aside" in plan.bulk_path
     warehouse.write_table("orders", pa.table({"id": [1]}))
-    plans = [plan_copy(*ends, mode="append", **one) for one in ({}, {"workers": 2})]
+    plans = [plan_copy(*ends, mode="append"), plan_copy(*ends, mode="append", workers=2)]
     assert [len(one.parts) for one in plans] == [1, 2]
     assert "straight into the table" in plans[0].bulk_path
     assert "staging" in plans[1].bulk_path
