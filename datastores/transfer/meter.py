@@ -50,6 +50,11 @@ class Meter:
         self.rows = 0
         self.bytes = 0
 
+    def restore(self, rows: int, size: int, digest: Digest | None) -> None:
+        """Take over what was counted by an earlier call, and tell that the part is done."""
+        self.rows, self.bytes, self.digest = rows, size, digest
+        self.finish()
+
     def batches(self, reader: pa.RecordBatchReader) -> pa.RecordBatchReader:
         """Return the same stream, watched."""
 

@@ -34,6 +34,8 @@ class CopyReport:
     """As the parts were staged, after compression."""
     seconds: float
     parts: int
+    parts_kept: int
+    """How many of them an earlier call of the same job had finished."""
     workers: int
     retries: int
     """How often a part, or the publish, was tried again after an error that may pass."""
@@ -74,6 +76,8 @@ class CopyReport:
         if self.digest is not None:
             shown = f"{self.digest[:4]}…{self.digest[-4:]}"
             lines.append(f"verified: both sides {self.rows:,} rows, digest {shown}")
+        if self.parts_kept:
+            lines.append(f"{self.parts_kept} of {self.parts} parts were there from an earlier call")
         retries = f" after {self.retries} {_RETRIES[self.retries > 1]}" if self.retries else ""
         lines.append(f"job {self.job} finished{retries}")
         return "\n".join(lines)

@@ -12,6 +12,7 @@ from typing_extensions import override
 
 from datastores.datastore import StorePath
 from datastores.drivers.base import (
+    JobEntry,
     ReadPlan,
     Receipt,
     Split,
@@ -22,10 +23,11 @@ from datastores.drivers.base import (
     new_job_id,
     require,
 )
-from datastores.errors import located
+from datastores.errors import ConflictError, located
 from datastores.incoming import write_part
 from datastores.scan import Scan
 from datastores.transfer.endpoints import place, row_source, table_at
+from datastores.transfer.journal import Identity, PartNote
 from datastores.transfer.meter import Meter
 from datastores.transfer.options import DEFAULT_WORKERS, CopyOptions
 from datastores.transfer.parts import Job, Part
@@ -34,13 +36,21 @@ from datastores.transfer.read_ahead import read_ahead
 from datastores.transfer.verify import Expectation
 from datastores.types.convert import Conversion
 from datastores.types.fields import source_of
+from datastores.types.text import describe_type
 from datastores.values import OnUnfit, Unfit, WriteMode
 
 
 class RowJob(Job):
     """A copy of rows, planned under an open snapshot; close it when it is over."""
 
-    def __init__(self, source: StorePath | Scan, target: StorePath, options: CopyOptions) -> None:
+    def __init__(
+        self,
+        source: StorePath | Scan,
+        target: StorePath,
+        options: CopyOptions,
+        identity: Identity,
+    ) -> None:
+        self._identity = identity
         self._source = row_source(source, options)
         self._target = target
         self._driver: TableDriver = target.store.tabular
@@ -74,24 +84,64 @@ class RowJob(Job):
         self.plan = self._copy_plan(write_plan, workers, unfit)
 
     @override
-    def begin(self) -> None:
+    def begin(self, entry: JobEntry | None) -> JobEntry | None:
+        schema = _columns(self._request.schema)
         with self._at_target("copy"):
+            if entry is not None and not self._identity.has_schema(entry, schema):
+                self._driver.forget_job(entry.job)
+                entry = None
             if self._expectation:
                 self._expectation.before()
-            self._session = self._driver.begin(self._request)
+            self._request = replace(self._request, journal=self._identity.journal(schema))
+            try:
+                self._session = self._driver.begin(self._request)
+            except ConflictError:
+                if self._identity.given:
+                    raise
+                # Another process copies the same: this call is a job of its own.
+                self._request, entry = replace(self._request, job=new_job_id()), None
+                self.plan = replace(self.plan, job=self._request.job)
+                self._session = self._driver.begin(self._request)
+        return entry
 
     @override
     def run(self, part: Part, meter: Meter) -> Receipt:
         assert self._session is not None  # noqa: S101  # begin comes first
-        with contextlib.closing(read_ahead(self._read(part))) as batches:
+        rows_read = [0] * len(part.items)
+
+        def note(unfit: Unfit) -> str:
+            return PartNote(
+                marks=tuple(split.mark for split in part.items),
+                rows_read=tuple(rows_read),
+                bytes_read=meter.bytes,
+                digest=meter.digest,
+                unfit=unfit,
+            ).dump()
+
+        with contextlib.closing(read_ahead(self._read(part, rows_read))) as batches:
             read = pa.RecordBatchReader.from_batches(self._read_plan.schema, batches)
             with self._at_target("copy"):
-                return write_part(self._session, part.name, read, self._conversion, meter.batches)
+                return write_part(
+                    self._session, part.name, read, self._conversion, meter.batches, note
+                )
 
-    def _read(self, part: Part) -> Generator[pa.RecordBatch, None, None]:
-        for split in part.items:
+    def _read(self, part: Part, rows_read: list[int]) -> Generator[pa.RecordBatch, None, None]:
+        for at, split in enumerate(part.items):
             with self._at_source():
-                yield from self._source.driver.read(split)
+                for batch in self._source.driver.read(split):
+                    rows_read[at] += batch.num_rows
+                    yield batch
+
+    @override
+    def is_unchanged(self, item: Split, mark: str, rows: int) -> bool:
+        with self._at_source():
+            return self._source.driver.is_unchanged(item, mark, rows)
+
+    @override
+    def forget(self, part: str) -> None:
+        assert self._session is not None  # noqa: S101  # begin comes first
+        with self._at_target("copy"):
+            self._session.forget(part)
 
     @override
     def publish(self, receipts: Sequence[Receipt]) -> None:
@@ -106,6 +156,11 @@ class RowJob(Job):
             return None
         with self._at_target("verify"):
             return self._expectation.check([one.digest for one in meters if one.digest])
+
+    @override
+    def leave(self) -> None:
+        if self._session is not None:
+            self._session.leave()
 
     @override
     def discard(self) -> None:
@@ -135,7 +190,7 @@ class RowJob(Job):
             schema=self._conversion.schema,
             mode=WriteMode.parse(options.get("mode", WriteMode.CREATE)),
             keys=tuple(options.get("keys", ())),
-            job=options.get("job") or new_job_id(),
+            job=self._identity.job,
             parts=max(1, len(self._read_plan.splits)),
             partition_by=tuple(options.get("partition_by", ())),
             rows_per_file=options.get("rows_per_file"),
@@ -215,3 +270,8 @@ def _source_type(field: pa.Field) -> str:
     if source is None:
         return str(field.type)
     return f"{source.type}, key" if source.key else source.type
+
+
+def _columns(schema: pa.Schema) -> str:
+    """Return a text that tells columns from others."""
+    return repr([(one.name, describe_type(one.type), one.nullable) for one in schema])

@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from typing_extensions import override
 
 from datastores.errors import ConfigurationError, DataError, SchemaMismatchError
 from datastores.formats.base import FilePart
@@ -249,6 +250,7 @@ def test_reading_is_bounded() -> None:
 class _SlowFile(io.BytesIO):
     """Gives other threads time between a position and its bytes, as a network does."""
 
+    @override
     def read(self, size: int | None = -1, /) -> bytes:
         time.sleep(0.005)
         return super().read(size)

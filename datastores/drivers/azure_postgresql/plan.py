@@ -116,6 +116,8 @@ class Prepared:
     """Whether all is one part, of one transaction, and nothing is staged."""
     aside: bool = False
     """Whether a new table is filled in the staging schema, by all parts, and moved into its place."""
+    journaled: bool = False
+    """Whether a journal says that the job was published, until that is acknowledged."""
     unstaged: DatastoreError | None = None
     """Why nothing can be staged, or None if it can."""
 
@@ -155,14 +157,20 @@ def prepare(client: Client, request: WriteRequest) -> Prepared:
         prepared = resolve(connection, table, request)
         rights = Rights(connection, request)
         rights.check_target(table, [one.name for one in prepared.enums])
-        direct, unstaged = request.parts == 1, None
-        if not direct:
-            unstaged = rights.why_unstaged(client.config.staging_schema)
-            direct = unstaged is not None
+        direct, unstaged, journaled = request.parts == 1, None, request.journal is not None
+        if not direct or journaled:
+            missing = rights.why_unstaged(client.config.staging_schema)
+            journaled = journaled and missing is None
+            unstaged = None if direct else missing
+            direct = direct or missing is not None
         if direct and prepared.detour:
             rights.check_temporary(prepared.detour)
         return replace(
-            prepared, direct=direct, unstaged=unstaged, aside=not direct and _is_aside(prepared)
+            prepared,
+            direct=direct,
+            journaled=journaled,
+            unstaged=unstaged,
+            aside=not direct and _is_aside(prepared),
         )
 
     return client.look("plan_write", str(request.table), checked)

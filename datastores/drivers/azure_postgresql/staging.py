@@ -10,23 +10,26 @@ is known for as long as its rows.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from datastores.drivers.azure_postgresql.catalog import DIALECT
 from datastores.drivers.azure_postgresql.connection import Connection, run
 from datastores.drivers.azure_postgresql.new_table import NewTable
+from datastores.drivers.base import JobEntry, JobState, Receipt, WriteRequest
+from datastores.drivers.journal import dump, load, receipt_values, receipts_of
 from datastores.drivers.sql.statements import SQLColumn
+from datastores.errors import PreconditionFailedError
 from datastores.values import TableName
 
 _MARK = "made by datastores, and dropped when nothing is staged"
 _JOBS = """
     job text PRIMARY KEY, target text NOT NULL,
-    began timestamptz NOT NULL DEFAULT now(), published timestamptz
+    journal text, began timestamptz NOT NULL DEFAULT now(), published timestamptz, receipts text
 """
 _PARTS = """
     part text PRIMARY KEY, staged text NOT NULL, rows bigint NOT NULL, bytes bigint NOT NULL,
-    transaction bigint NOT NULL DEFAULT pg_catalog.txid_current()
+    note text NOT NULL, transaction bigint NOT NULL DEFAULT pg_catalog.txid_current()
 """
 _ATTEMPT_DIGITS = 12
 
@@ -61,12 +64,12 @@ class Staging:
         """The quoted name of the journal of jobs."""
         return self._table("jobs")
 
-    def prepare(self, connection: Connection, target: str, new: NewTable | None) -> None:
-        """Create what is missing, and enter the job. In a transaction.
+    def prepare(self, connection: Connection, request: WriteRequest, new: NewTable | None) -> None:
+        """Create what is missing, and enter the job, unless an earlier call did. In a transaction.
 
         Args:
             connection: In a transaction.
-            target: For people.
+            request: What is written.
             new: A table to be filled aside.
         """
         self._lock(connection)
@@ -86,9 +89,9 @@ class Staging:
             run(connection, statement)
         run(
             connection,
-            f"INSERT INTO {self.jobs} (job, target) VALUES ($1, $2) ON CONFLICT DO NOTHING",
-            self.job,
-            target,
+            f"INSERT INTO {self.jobs} (job, target, journal) VALUES ($1, $2, $3) "
+            "ON CONFLICT DO NOTHING",
+            *(self.job, str(request.table), request.journal),
         )
         if new and not self._has(connection, self.aside.name):
             new.fill_aside(connection, self.aside)
@@ -100,12 +103,90 @@ class Staging:
         run(connection, f"CREATE UNLOGGED TABLE {table} ({listed(columns)})")
         return table
 
-    def enter(self, connection: Connection, part: str, table: str, rows: int, size: int) -> None:
+    def enter(self, connection: Connection, table: str, receipt: Receipt) -> None:
         """Enter a part whose rows are in a table; of two attempts the second one fails."""
         run(
             connection,
-            f"INSERT INTO {self.parts} (part, staged, rows, bytes) VALUES ($1, $2, $3, $4)",
-            *(part, table, rows, size),
+            f"INSERT INTO {self.parts} (part, staged, rows, bytes, note) VALUES ($1, $2, $3, $4, $5)",
+            *(receipt.part, table, receipt.rows, receipt.bytes, receipt.note),
+        )
+
+    def receipts(self, connection: Connection) -> tuple[Receipt, ...]:
+        """Return those of the parts that are finished."""
+        if not self._has(connection, self._parts):
+            return ()
+        rows = run(connection, f"SELECT part, rows, bytes, note FROM {self.parts} ORDER BY part")
+        return tuple(
+            Receipt(part=part, rows=count, bytes=size, note=note)
+            for part, count, size, note in rows.fetchall()
+        )
+
+    def entry(self, connection: Connection) -> JobEntry | None:
+        """Return what is known of the job, or None."""
+        if not self.exists(connection):
+            return None
+        found = run(
+            connection,
+            f"SELECT target, coalesce(journal, ''), receipts FROM {self.jobs} WHERE job = $1",
+            self.job,
+        ).fetchone()
+        if found is None:
+            return None
+        target, journal, published = found
+        if published is None:
+            state, receipts = JobState.WRITING, self.receipts(connection)
+        else:
+            state = JobState.PUBLISHED
+            receipts = receipts_of(load(published, f"the journal of job {self.job}")["receipts"])
+        return JobEntry(
+            job=self.job, target=target, state=state, journal=journal, receipts=receipts
+        )
+
+    def finish(self, connection: Connection, receipts: Sequence[Receipt]) -> None:
+        """Enter that the job is published, in the transaction that does it.
+
+        Raises:
+            PreconditionFailedError: There is no such job any more.
+        """
+        entered = run(
+            connection,
+            f"UPDATE {self.jobs} SET published = now(), receipts = $2 WHERE job = $1",
+            *(self.job, dump({"receipts": receipt_values(receipts)})),
+        )
+        if not entered.rowcount:
+            raise self.lost("its staging", "publish")
+
+    def lost(self, what: str, operation: str) -> PreconditionFailedError:
+        """Return the error about what should be in the staging and is not."""
+        return PreconditionFailedError(
+            f"{what} of job {self.job} is not in the schema {self.schema!r}",
+            driver=DIALECT.engine,
+            operation=operation,
+            advice="It was discarded, or the server stopped since: write it again",
+        )
+
+    def forget(self, connection: Connection, part: str) -> None:
+        """Take a part out, and its rows. In a transaction."""
+        found = run(
+            connection,
+            f"DELETE FROM {self.parts} WHERE part = $1 RETURNING staged, transaction",
+            part,
+        ).fetchone()
+        if found is None:
+            return
+        staged, transaction = found
+        if staged == DIALECT.table(self.aside):
+            self._delete_rows(connection, transaction)
+        else:
+            run(connection, f"DROP TABLE {staged}")
+
+    def _delete_rows(self, connection: Connection, transaction: int) -> None:
+        """Delete what one transaction wrote into the table that is filled aside."""
+        run(
+            connection,
+            f"DELETE FROM {DIALECT.table(self.aside)} WHERE xmin = $1::text::xid",
+            # A row knows the last 32 bits of it.
+            transaction % 2**32,
         )
 
     def keep_only(self, connection: Connection, parts: Collection[str]) -> None:
@@ -117,12 +198,7 @@ class Staging:
             list(parts),
         )
         for (transaction,) in others.fetchall():
-            run(
-                connection,
-                f"DELETE FROM {DIALECT.table(self.aside)} WHERE xmin = $1::text::xid",
-                # A row knows the last 32 bits of the transaction that wrote it.
-                transaction % 2**32,
-            )
+            self._delete_rows(connection, transaction)
 
     def _end_attempts(self, connection: Connection) -> None:
         """Let nobody hold the table: an attempt that still runs is not needed any more."""
