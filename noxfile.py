@@ -102,6 +102,13 @@ def state(session: nox.Session) -> None:
 
 
 @nox.session
+def faults(session: nox.Session) -> None:
+    """Copies that are killed at every step and at 200 moments for each kind of target."""
+    install(session, "tests")
+    session.run("pytest", "-m", "faults", *(session.posargs or ["-n", "auto"]))
+
+
+@nox.session
 def fuzz(session: nox.Session) -> None:
     """Damaged input for the compiled codec under AddressSanitizer and UBSan; Linux with gcc.
 

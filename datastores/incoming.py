@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from datastores.drivers.base import Receipt, WriteSession
     from datastores.types.convert import Conversion
+    from datastores.values import Unfit
 
 
 def arrow_reader(data: Any) -> pa.RecordBatchReader:
@@ -58,6 +59,7 @@ def write_part(
     batches: pa.RecordBatchReader,
     conversion: Conversion,
     watch: Callable[[pa.RecordBatchReader], pa.RecordBatchReader] | None = None,
+    note: Callable[[Unfit], str] | None = None,
 ) -> Receipt:
     """Convert and stage one part; the receipt says what did not fit, on both ways.
 
@@ -67,11 +69,17 @@ def write_part(
         batches: As the conversion takes them.
         conversion: To the target's columns.
         watch: Sees exactly the rows that are staged.
+        note: Asked for once they are: what to keep with the receipt. It is told what did not fit.
     """
     before, at_target = conversion.sieve(session.request.keys), session.sieve()
     rows = conversion.apply(before.reader(batches))
     if at_target is not None:
         rows = at_target.reader(rows)
-    receipt = session.write(part, watch(rows) if watch else rows)
-    unfit = before.unfit + at_target.unfit if at_target is not None else before.unfit
-    return dataclasses.replace(receipt, unfit=unfit)
+
+    def unfit() -> Unfit:
+        return before.unfit + at_target.unfit if at_target is not None else before.unfit
+
+    receipt = session.write(
+        part, watch(rows) if watch else rows, lambda: note(unfit()) if note else ""
+    )
+    return dataclasses.replace(receipt, unfit=unfit())

@@ -60,15 +60,27 @@ def _pause_seconds(number: int) -> float:
 
 
 @contextmanager
-def discarded_after(discard: Callable[[], object], job: str) -> Iterator[None]:
+def discarded_after(
+    discard: Callable[[], object],
+    job: str,
+    *,
+    unless: Callable[[BaseException], bool] = lambda _: False,
+) -> Iterator[None]:
     """Remove a job's staging however the block ends.
 
     That it could not be removed is a note on the block's own error, and a warning where the block
     ended well: what it published stays.
+
+    Args:
+        discard: Removes it.
+        job: Whose it is.
+        unless: Told of the block's error; returns whether the staging stays for a later call.
     """
     try:
         yield
     except BaseException as error:
+        if unless(error):
+            raise
         try:
             # Whoever pressed Ctrl-C does not wait for a server that may come back.
             _discard(discard, again=isinstance(error, DatastoreError))

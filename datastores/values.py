@@ -299,8 +299,6 @@ class Capabilities:
     """A folder exists without files in it; where not, making one does nothing until it has a file."""
     processes: bool = False
     """Parts may be read and written by other processes."""
-    parallel_writes: bool = True
-    """Several parts written at once are faster than one; where not, a copy has one unless told."""
     on_unfit: bool = False
     """A user may choose what becomes of values that cannot be held exactly: an `OnUnfit`."""
     clean: bool = False

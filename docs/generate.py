@@ -113,10 +113,6 @@ def azure_postgresql() -> str:
         ["queries", _yes(able.query)],
         ["readers divided by columns that the caller names (`split_by`)", _yes(able.split_by)],
         ["parts read and written by other processes", _yes(able.processes)],
-        [
-            "several parts at once faster than one, which goes straight in",
-            _yes(able.parallel_writes),
-        ],
         ["a choice for values that cannot be held (`on_unfit`)", _yes(able.on_unfit)],
         ["what killed writes staged is removed by one call (`clean`)", _yes(able.clean)],
     ]

@@ -86,7 +86,6 @@ def test_capabilities_as_plain_values() -> None:
         "writable_files": False,
         "empty_folders": True,
         "processes": False,
-        "parallel_writes": True,
         "on_unfit": False,
         "clean": False,
     }

@@ -138,7 +138,7 @@ def opened(filesystem: AbstractFileSystem, file: DataFile) -> Iterator[IO[bytes]
     Raises:
         PreconditionFailedError: It changed since; NotFoundError: it is gone.
     """
-    if _version(filesystem.info(file.path)) != file.version:
+    if version_of(filesystem.info(file.path)) != file.version:
         raise PreconditionFailedError(
             f"{file.path} changed while it was being read",
             target=file.path,
@@ -294,11 +294,12 @@ def _data_file(info: Mapping[str, Any], root: str) -> DataFile:
     return DataFile(
         path=info["name"],
         size=info["size"],
-        version=_version(info),
+        version=version_of(info),
         keys=partitions.parse_keys(_inner(info["name"], root)),
     )
 
 
-def _version(info: Mapping[str, Any]) -> str:
+def version_of(info: Mapping[str, Any]) -> str:
+    """Return a text that changes when the file does."""
     stamp = info.get("etag") or info.get("mtime") or info.get("last_modified") or ""
     return f"{stamp} {info['size']}"

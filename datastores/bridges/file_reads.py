@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -72,6 +73,7 @@ def plan_files(
         splits=tuple(
             FileSplit(
                 label=_label(group),
+                mark=_mark(group),
                 rows=_total(part.rows for _, part in group) if not filters else None,
                 dataset=replace(dataset, files=()),
                 schema=schema,
@@ -87,6 +89,11 @@ def plan_files(
         rows=rows,
         bytes=_total(part.bytes for _, part in pieces),
     )
+
+
+def _mark(group: Sequence[tuple[DataFile, FilePart]]) -> str:
+    listed = [(one.path, one.size, one.version, part.first, part.count) for one, part in group]
+    return hashlib.blake2b(repr(listed).encode(), digest_size=16).hexdigest()
 
 
 def read_split(filesystem: AbstractFileSystem, split: FileSplit) -> pa.RecordBatchReader:

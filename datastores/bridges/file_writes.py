@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -20,6 +19,7 @@ from datastores.bridges.discovery import (
     named,
     read_schema,
 )
+from datastores.bridges.file_journal import FileJournal, FileMove, Publication, only_first
 from datastores.bridges.part_files import PartFiles
 from datastores.drivers.base import (
     ColumnPlan,
@@ -34,7 +34,6 @@ from datastores.drivers.base import (
 from datastores.errors import (
     AlreadyExistsError,
     ConfigurationError,
-    DatastoreError,
     NotFoundError,
     SchemaMismatchError,
     UnsupportedOperationError,
@@ -44,7 +43,7 @@ from datastores.formats.base import Format, check_names
 from datastores.formats.registry import format_of_path, open_format
 from datastores.formats.sidecar import Sidecar
 from datastores.formats.text_values import is_text
-from datastores.location import join_path, normalize_path
+from datastores.location import normalize_path
 from datastores.values import Atomicity, WriteMode
 
 DEFAULT_FORMAT = "parquet"
@@ -155,11 +154,17 @@ class FileWriteSession(WriteSession):
         self.__init__(driver_type(config), state["request"], state["target"])  # type: ignore[misc]
 
     @property
+    def _journal(self) -> FileJournal:
+        return FileJournal(self._driver, self.request.job)
+
+    @property
     def _staging(self) -> str:
-        return join_path(self._driver.config.staging_path, quote(self.request.job, safe=""))
+        return self._journal.folder
 
     @override
-    def write(self, part: str, batches: pa.RecordBatchReader) -> Receipt:
+    def write(
+        self, part: str, batches: pa.RecordBatchReader, note: Callable[[], str] = str
+    ) -> Receipt:
         attempt, rows = uuid.uuid4().hex[:12], 0
         with self._part_files(attempt, part) as files:
             for batch in batches:
@@ -169,29 +174,28 @@ class FileWriteSession(WriteSession):
                     if piece.num_rows:
                         files.write(partitions.folder_of(keys), piece)
         outputs = tuple(f"{attempt}/{one}" for one in files.outputs)
-        return Receipt(part=part, rows=rows, bytes=files.bytes, outputs=outputs)
+        receipt = Receipt(part=part, rows=rows, bytes=files.bytes, outputs=outputs, note=note())
+        return receipt if self.request.journal is None else self._journal.enter(receipt)
+
+    @override
+    def forget(self, part: str) -> None:
+        self._journal.forget(part)
 
     @override
     def publish(self, receipts: Sequence[Receipt]) -> None:
-        # Of two attempts at one part the first counts.
-        chosen = {one.part: one for one in reversed(receipts)}
-        outputs = [output for part in chosen for output in chosen[part].outputs]
         with named(self._target.path):
-            if self._target.single:
-                self._publish_file(outputs, sum(one.bytes for one in chosen.values()))
-            else:
-                self._publish_folder(outputs)
+            journal = None if self.request.journal is None else self._journal
+            publication = journal.decided() if journal else None
+            if publication is None:
+                chosen = only_first(receipts)
+                publication = self._publication(chosen)
+                if journal:
+                    publication = journal.decide(publication, chosen)
+            publication.carry_out(self._driver)
 
     @override
     def discard(self) -> None:
-        filesystem = self._driver.filesystem
-        with suppress(NotFoundError):
-            filesystem.rm(self._staging, recursive=True)
-        staging = self._staging.rpartition("/")[0]
-        # Another job may be about to use the folder: then it stays, or is made again.
-        with suppress(DatastoreError):
-            if staging and not filesystem.ls(staging, detail=False):
-                filesystem.rmdir(staging)
+        self._journal.remove()
 
     def _part_files(self, attempt: str, part: str) -> PartFiles:
         job, name = quote(self.request.job, safe=""), quote(part, safe="")
@@ -211,32 +215,37 @@ class FileWriteSession(WriteSession):
             files.touch()
         return f"{attempt}/{files.outputs[0]}"
 
-    def _publish_file(self, outputs: list[str], size: int) -> None:
+    def _publication(self, receipts: Sequence[Receipt]) -> Publication:
+        outputs = [output for one in receipts for output in one.outputs]
+        if self._target.single:
+            return Publication(files=self._moves(outputs, sum(one.bytes for one in receipts)))
+        return Publication(folder=self._change(outputs))
+
+    def _moves(self, outputs: list[str], size: int) -> tuple[FileMove, ...]:
         path, filesystem = self._target.path, self._driver.filesystem
         if len(outputs) > 1:
             raise ConfigurationError(
                 f"{path!r} is one file and was written in {len(outputs)} parts",
                 advice="Write a folder: end the path with '/'",
             )
-        if outputs and not filesystem.exists(staged := f"{self._staging}/{outputs[0]}"):
-            with suppress(NotFoundError):
-                if filesystem.info(path)["size"] == size:
-                    return  # published before
-            raise NotFoundError(f"the staged file {staged!r} is gone", target=path)
         replace = self.request.mode is WriteMode.REPLACE
-        if not replace and filesystem.exists(path):
+        staged = f"{self._staging}/{outputs[0] if outputs else self._empty_file()}"
+        if not replace and filesystem.exists(path) and filesystem.exists(staged):
             raise _exists(path)
-        data = outputs[0] if outputs else self._empty_file()
-        if self._target.format.needs_sidecar:
-            # First, since the data is not to be read without it.
-            kept = self._stage_sidecar()
-            self._driver.publish_file(kept, sidecar.beside(path), replace=True)
-        self._driver.publish_file(f"{self._staging}/{data}", path, replace=replace)
+        if not outputs:
+            size = filesystem.info(staged)["size"]
+        data = FileMove(staged=staged, path=path, size=size, replace=replace)
+        if not self._target.format.needs_sidecar:
+            return (data,)
+        kept, length = self._stage_sidecar()
+        beside = FileMove(staged=kept, path=sidecar.beside(path), size=length, replace=True)
+        # First, since the data is not to be read without it.
+        return (beside, data)
 
-    def _publish_folder(self, outputs: list[str]) -> None:
+    def _change(self, outputs: list[str]) -> FolderChange | None:
         mode, target = self.request.mode, self._target
         if not outputs and target.exists and mode in _ADDS:
-            return
+            return None
         folders = {one.partition("/")[2].rpartition("/")[0] for one in outputs}
         clear = {
             WriteMode.REPLACE: ("",),
@@ -247,22 +256,21 @@ class FileWriteSession(WriteSession):
             empty = self._empty_file()
             add.append((f"{self._staging}/{empty}", empty.partition("/")[2]))
         if target.format.needs_sidecar and not (target.exists and mode in _ADDS):
-            add.append((self._stage_sidecar(), sidecar.FOLDER_FILE))
-        self._driver.publish_folder(
-            FolderChange(
-                folder=target.path,
-                add=tuple(add),
-                clear=clear,
-                must_be_absent=mode is WriteMode.CREATE,
-            )
+            add.append((self._stage_sidecar()[0], sidecar.FOLDER_FILE))
+        return FolderChange(
+            folder=target.path,
+            add=tuple(add),
+            clear=clear,
+            must_be_absent=mode is WriteMode.CREATE,
         )
 
-    def _stage_sidecar(self) -> str:
+    def _stage_sidecar(self) -> tuple[str, int]:
+        """Stage the schema beside the data; return its path and length."""
         staged = f"{self._staging}/{uuid.uuid4().hex[:12]}/{sidecar.FOLDER_FILE}"
         document = Sidecar(self._target.schema, self._target.partition_by).dump()
         with self._driver.filesystem.open(staged, "wb") as file:
             file.write(document)
-        return staged
+        return staged, len(document)
 
 
 def _place(driver: FileDriver, request: WriteRequest) -> tuple[str, bool, bool]:

@@ -10,6 +10,7 @@ import pyarrow as pa
 from typing_extensions import override
 
 from datastores.bridges.discovery import find_dataset, list_tables, read_schema
+from datastores.bridges.file_journal import FileJournal, find_job
 from datastores.bridges.file_reads import (
     FileSplit,
     bound_filters,
@@ -21,6 +22,7 @@ from datastores.bridges.file_reads import (
 from datastores.bridges.file_writes import FileWriteSession, describe, find_target
 from datastores.drivers.base import (
     FileDriver,
+    JobEntry,
     ReadPlan,
     ScanRequest,
     Split,
@@ -112,7 +114,18 @@ class FilesAsTables(TableDriver):
 
     @override
     def begin(self, request: WriteRequest) -> WriteSession:
-        return FileWriteSession(self.files, request, find_target(self.files, request))
+        session = FileWriteSession(self.files, request, find_target(self.files, request))
+        if request.journal is not None:
+            FileJournal(self.files, request.job).begin(request.table.name, request.journal)
+        return session
+
+    @override
+    def find_job(self, job: str) -> JobEntry | None:
+        return find_job(self.files, job)
+
+    @override
+    def forget_job(self, job: str) -> None:
+        FileJournal(self.files, job).remove()
 
     def _plan_query(self, request: ScanRequest, query: str) -> ReadPlan:
         require(self, "query", declared=self.capabilities.query)

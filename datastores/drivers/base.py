@@ -165,6 +165,9 @@ class Split:
     """For plans and progress, such as `rows 0 to 99,999`."""
     rows: int | None = None
     """How many rows; an estimate, or None."""
+    mark: str | None = None
+    """What the piece is and what its rows are, to tell in a later plan whether they changed; None if
+    nothing tells."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -225,6 +228,8 @@ class WriteRequest:
     """Columns that identify a row; `upsert` needs them."""
     job: str = field(default_factory=new_job_id)
     """Names the staging; file names hold it, so that two jobs never collide."""
+    journal: str | None = None
+    """What is kept with the job for the call that goes on from it, without secrets; None if none will."""
     parts: int | None = None
     """How many parts the process that begins the write will write itself; None if others do."""
     partition_by: tuple[str, ...] = ()
@@ -269,6 +274,8 @@ class WritePlan:
     """How they appear, such as `appears at once when finished (folder exchange)`."""
     max_parts: int | None = None
     """How many parts the target takes: 1 for a single file; None for any number."""
+    parallel: bool = True
+    """Whether several parts written at once are faster than one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -283,6 +290,31 @@ class Receipt:
     """What the part left in staging, in the target's own words."""
     unfit: Unfit = field(default_factory=Unfit, compare=False)
     """What did not fit on the way to the target, and was nulled or left out."""
+    note: str = ""
+    """What the caller of `write` keeps with it."""
+
+
+class JobState(StrEnum):
+    """How far a job is that was begun and not forgotten."""
+
+    WRITING = "writing"
+    """Parts are staged, and nothing shows at the target."""
+    PUBLISHED = "published"
+    """All shows at the target."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobEntry:
+    """What the journal of a store holds of one job."""
+
+    job: str
+    target: str
+    """The table or path it is for."""
+    state: JobState
+    journal: str
+    """As the request has it; empty if no call goes on from it."""
+    receipts: tuple[Receipt, ...]
+    """Of the parts that are finished."""
 
 
 class WriteSession(ABC):
@@ -298,11 +330,24 @@ class WriteSession(ABC):
         return None
 
     @abstractmethod
-    def write(self, part: str, batches: pa.RecordBatchReader) -> Receipt:
+    def write(
+        self, part: str, batches: pa.RecordBatchReader, note: Callable[[], str] = str
+    ) -> Receipt:
         """Stage one part; `batches` have the request's schema.
 
-        May run twice for one part, even at once: publishing counts the one whose receipt it is given.
+        May run twice for one part, even at once. Where the job has a journal, the first that is
+        finished is entered there, and its receipt is what the others return, too; else publishing
+        counts the one whose receipt it is given.
+
+        Args:
+            part: Its name.
+            batches: Its rows.
+            note: Asked for once the rows are staged: what to keep with the receipt.
         """
+
+    def forget(self, part: str) -> None:
+        """Take a part out of the journal, so that it can be written anew."""
+        raise UnsupportedOperationError(f"this write keeps no journal, and no part {part!r}")
 
     @abstractmethod
     def publish(self, receipts: Sequence[Receipt]) -> None:
@@ -311,6 +356,9 @@ class WriteSession(ABC):
         Raises:
             AlreadyExistsError: The mode is `create`, and the target came to be meanwhile.
         """
+
+    def leave(self) -> None:  # noqa: B027  # files hold nothing
+        """Let go of what this process holds; the staging and its journal stay for a later call."""
 
     @abstractmethod
     def discard(self) -> None:
@@ -340,6 +388,16 @@ class TableDriver(Driver):
     def read(self, split: Split) -> pa.RecordBatchReader:
         """Stream one split; no batch is empty, and none exceeds the request's `batch_rows`."""
 
+    def is_unchanged(self, split: Split, mark: str, rows: int) -> bool:  # noqa: ARG002
+        """Return whether a split holds the very rows that one with that mark did in an earlier plan.
+
+        Args:
+            split: Of a plan that is open.
+            mark: Of the earlier split.
+            rows: How many rows were read of it.
+        """
+        return split.mark == mark
+
     @abstractmethod
     def plan_write(self, request: WriteRequest) -> WritePlan:
         """Check a write against the target as it is now; nothing is written.
@@ -352,7 +410,23 @@ class TableDriver(Driver):
 
     @abstractmethod
     def begin(self, request: WriteRequest) -> WriteSession:
-        """Plan the write again and prepare its staging."""
+        """Plan the write again and prepare its staging; that of an earlier call of the job is used.
+
+        Raises:
+            ConflictError: Another process is at the same job, where the service can tell.
+        """
+
+    @abstractmethod
+    def find_job(self, job: str) -> JobEntry | None:
+        """Return what the journal holds of a job; a publish that was interrupted is finished first.
+
+        Raises:
+            DataError: The journal is damaged, or a newer version's.
+        """
+
+    @abstractmethod
+    def forget_job(self, job: str) -> None:
+        """Remove all that a job staged, and its entry; what it published stays."""
 
     def table_name(self, path: str) -> TableName:
         """Return the table that a URL's path names."""

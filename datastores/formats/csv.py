@@ -10,7 +10,7 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import IO, Any, ClassVar
 
@@ -189,9 +189,9 @@ class CsvFormat(Format):
         """Return the file's column names, from its header or from what is known."""
         if not self.header and known is not None:
             return list(known.names)
-        with _translated(header=self.header):
+        with _translated(header=self.header), closing(self._source(file)) as source:
             try:
-                reader = self._open(self._source(file), None, [], _BLOCK_BYTES)
+                reader = self._open(source, None, [], _BLOCK_BYTES)
             except pa.ArrowInvalid as error:
                 if "Empty CSV" not in str(error):
                     raise
@@ -212,9 +212,8 @@ class CsvFormat(Format):
         block, done = _BLOCK_BYTES, 0
         while True:
             skip = done
-            with _translated(header=self.header):
+            with _translated(header=self.header), closing(self._source(file)) as source:
                 try:
-                    source = self._source(file)
                     for batch in self._open(source, names, wanted, block):
                         fresh = batch.slice(min(skip, batch.num_rows))
                         skip -= batch.num_rows - fresh.num_rows

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import io
 import re
+import threading
 from typing import IO
 
 from typing_extensions import override
@@ -16,7 +17,8 @@ class CsvSource(io.RawIOBase):
     """Passes a file's bytes on as Arrow needs them.
 
     Quotes are counted, since an odd number of them is suspicious, and the last line gets an end,
-    without which Arrow does not take a header for one.
+    without which Arrow does not take a header for one. Once closed it leaves the file alone: a thread
+    of Arrow's that reads ahead would move it under the next reader.
     """
 
     def __init__(self, source: IO[bytes], quote: str | None, encoding: str) -> None:
@@ -24,7 +26,13 @@ class CsvSource(io.RawIOBase):
         self._quote = (quote or "").encode()
         self._end = b"\n" if "\n".encode(encoding) == b"\n" else b""
         self._last = b"\n"
+        self._reading = threading.Lock()
         self.quotes = 0
+
+    @override
+    def close(self) -> None:
+        with self._reading:
+            super().close()
 
     @override
     def readable(self) -> bool:
@@ -32,6 +40,10 @@ class CsvSource(io.RawIOBase):
 
     @override
     def read(self, size: int = -1, /) -> bytes:
+        with self._reading:
+            return b"" if self.closed else self._read(size)
+
+    def _read(self, size: int) -> bytes:
         data = self._source.read(size)
         while size > 0 and len(data) < size and (more := self._source.read(size - len(data))):
             data += more

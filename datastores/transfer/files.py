@@ -7,17 +7,20 @@ import posixpath
 import re
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
 from typing_extensions import override
 
+from datastores.bridges.discovery import version_of
+from datastores.bridges.file_journal import FileJournal, FileMove, Publication, only_first
 from datastores.datastore import Datastore, StorePath
 from datastores.drivers.base import (
     FileDriver,
     FolderChange,
+    JobEntry,
     Receipt,
-    new_job_id,
     require,
 )
 from datastores.errors import (
@@ -31,11 +34,13 @@ from datastores.errors import (
 from datastores.formats.registry import known_ending
 from datastores.scan import Scan
 from datastores.transfer.endpoints import place
+from datastores.transfer.journal import Identity, PartNote
 from datastores.transfer.meter import Meter
 from datastores.transfer.options import DEFAULT_WORKERS, ROW_OPTIONS, CopyOptions
 from datastores.transfer.parts import Job, Part
 from datastores.transfer.plan import CopyPlan
-from datastores.values import WriteMode
+from datastores.types.digest import Digest
+from datastores.values import Unfit, WriteMode
 
 CHUNK_BYTES = 4 << 20
 PART_BYTES = 128 << 20
@@ -51,6 +56,13 @@ class _File:
     relative: str
     """To the target folder."""
     size: int
+    version: str
+    """Changes when the file does."""
+
+    @property
+    def mark(self) -> str:
+        """What it is, to tell later whether it has changed."""
+        return f"{self.size} {self.version} {self.path}"
 
 
 def copies_bytes(source: StorePath | Scan, target: StorePath, options: CopyOptions) -> bool:
@@ -72,7 +84,15 @@ def copies_bytes(source: StorePath | Scan, target: StorePath, options: CopyOptio
 class FileJob(Job):
     """A copy of one file, a folder or a glob."""
 
-    def __init__(self, source: StorePath, target: StorePath, options: CopyOptions) -> None:
+    def __init__(
+        self,
+        source: StorePath | Scan,
+        target: StorePath,
+        options: CopyOptions,
+        identity: Identity,
+    ) -> None:
+        assert isinstance(source, StorePath)  # noqa: S101  # copies_bytes has looked
+        self._identity = identity
         self._source, self._target = source.store, target.store
         self._mode = WriteMode.parse(options.get("mode", WriteMode.CREATE))
         require(
@@ -92,14 +112,14 @@ class FileJob(Job):
         with located(store=target.store.name, operation="copy", target=target.path):
             self._file, self._folder = self._aim(files, target, single=single)
             self._refuse_existing()
-        self._job = options.get("job") or new_job_id()
-        self._staging = posixpath.join(self._driver.config.staging_path, self._job)
+        self._journal = FileJournal(self._driver, identity.job)
+        self._staging = self._journal.folder
         self._verify = bool(options.get("verify"))
         self.parts = _parts(files)
         workers = options.get("workers", DEFAULT_WORKERS)
         shown = StorePath(target.store, self._file or f"{self._folder}/")
         self.plan = CopyPlan(
-            job=self._job,
+            job=identity.job,
             source=place(source),
             target=place(shown),
             mode=self._mode,
@@ -116,8 +136,10 @@ class FileJob(Job):
         )
 
     @override
-    def begin(self) -> None:
-        """Files are staged as they come; there is nothing to prepare."""
+    def begin(self, entry: JobEntry | None) -> JobEntry | None:
+        with self._at_target():
+            self._journal.begin(self._file or self._folder, self._identity.journal(""))
+        return entry
 
     @override
     def run(self, part: Part, meter: Meter) -> Receipt:
@@ -127,7 +149,28 @@ class FileJob(Job):
             staged = posixpath.join(attempt, file.relative)
             self._copy(file, staged, meter)
             outputs.append(staged)
-        return Receipt(part=part.name, rows=0, bytes=meter.bytes, outputs=tuple(outputs))
+        note = PartNote(
+            marks=tuple(one.mark for one in part.items),
+            rows_read=tuple(0 for _ in part.items),
+            bytes_read=meter.bytes,
+            # Each file was compared when it was staged, if that was asked for.
+            digest=Digest() if self._verify else None,
+            unfit=Unfit(),
+        )
+        receipt = Receipt(
+            part=part.name, rows=0, bytes=meter.bytes, outputs=tuple(outputs), note=note.dump()
+        )
+        with self._at_target():
+            return self._journal.enter(receipt)
+
+    @override
+    def is_unchanged(self, item: _File, mark: str, rows: int) -> bool:
+        return item.mark == mark
+
+    @override
+    def forget(self, part: str) -> None:
+        with self._at_target():
+            self._journal.forget(part)
 
     def _copy(self, file: _File, staged: str, meter: Meter) -> None:
         read = 0
@@ -167,22 +210,30 @@ class FileJob(Job):
 
     @override
     def publish(self, receipts: Sequence[Receipt]) -> None:
+        with self._at_target():
+            publication = self._journal.decided()
+            if publication is None:
+                chosen = only_first(receipts)
+                publication = self._journal.decide(self._publication(chosen), chosen)
+            publication.carry_out(self._driver)
+
+    def _publication(self, receipts: Sequence[Receipt]) -> Publication:
         staged = [path for receipt in receipts for path in receipt.outputs]
-        with located(store=self._target.name, operation="copy", target=self._file or self._folder):
-            if self._file is not None:
-                replace = self._mode is WriteMode.REPLACE
-                self._driver.publish_file(staged[0], self._file, replace=replace)
-                return
-            # Below the staging folder comes the attempt, and then the place in the target.
-            prefix = len(self._staging.split("/")) + 1
-            self._driver.publish_folder(
-                FolderChange(
-                    folder=self._folder,
-                    add=tuple((path, "/".join(path.split("/")[prefix:])) for path in staged),
-                    clear=("",) if self._mode is WriteMode.REPLACE else (),
-                    must_be_absent=self._mode is WriteMode.CREATE,
-                )
+        if self._file is not None:
+            size = sum(one.bytes for one in receipts)
+            replace = self._mode is WriteMode.REPLACE
+            move = FileMove(staged=staged[0], path=self._file, size=size, replace=replace)
+            return Publication(files=(move,))
+        # Below the staging folder comes the attempt, and then the place in the target.
+        prefix = len(self._staging.split("/")) + 1
+        return Publication(
+            folder=FolderChange(
+                folder=self._folder,
+                add=tuple((path, "/".join(path.split("/")[prefix:])) for path in staged),
+                clear=("",) if self._mode is WriteMode.REPLACE else (),
+                must_be_absent=self._mode is WriteMode.CREATE,
             )
+        )
 
     @override
     def verify(self, meters: Sequence[Meter]) -> str | None:
@@ -190,14 +241,19 @@ class FileJob(Job):
         return None
 
     @override
+    def leave(self) -> None:
+        """Nothing is held between two calls on files."""
+
+    @override
     def discard(self) -> None:
-        filesystem = self._target.filesystem
-        if filesystem.exists(self._staging):
-            filesystem.rm(self._staging, recursive=True)
+        self._journal.remove()
 
     @override
     def close(self) -> None:
         """A file source holds nothing open between parts."""
+
+    def _at_target(self) -> AbstractContextManager[None]:
+        return located(store=self._target.name, operation="copy", target=self._file or self._folder)
 
     @property
     def _driver(self) -> FileDriver:
@@ -259,10 +315,10 @@ def _find(source: StorePath) -> list[_File]:
         found, root = filesystem.find(path, detail=True), path
     else:
         info = filesystem.info(path)
-        return [_File(path=path, relative=posixpath.basename(path), size=info["size"])]
+        return [_found(path, posixpath.basename(path), info)]
     staging = _staging_of(store)
     files = [
-        _File(path=name, relative=posixpath.relpath(name, root or "."), size=info["size"])
+        _found(name, posixpath.relpath(name, root or "."), info)
         for name, info in _files(found)
         if not name.startswith(staging)
     ]
@@ -271,6 +327,10 @@ def _find(source: StorePath) -> list[_File]:
             f"no file in {source.path!r}", advice="datastores ls shows what there is"
         )
     return sorted(files, key=lambda one: one.path)
+
+
+def _found(path: str, relative: str, info: Mapping[str, Any]) -> _File:
+    return _File(path=path, relative=relative, size=info["size"], version=version_of(info))
 
 
 def _files(found: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, Mapping[str, Any]]]:

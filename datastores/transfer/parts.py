@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from datastores.drivers.base import Receipt
+from datastores.drivers.base import JobEntry, Receipt
+from datastores.transfer.journal import PartNote
 from datastores.transfer.meter import Meter
 from datastores.transfer.plan import CopyPlan
 
@@ -31,12 +32,27 @@ class Job(ABC):
     parts: Sequence[Part]
 
     @abstractmethod
-    def begin(self) -> None:
-        """Prepare the staging."""
+    def begin(self, entry: JobEntry | None) -> JobEntry | None:
+        """Prepare the staging.
+
+        Args:
+            entry: What an earlier call of the same job left.
+
+        Returns:
+            The entry, if the parts that it names are there to be used.
+        """
 
     @abstractmethod
     def run(self, part: Part, meter: Meter) -> Receipt:
         """Read and stage one part."""
+
+    @abstractmethod
+    def is_unchanged(self, item: Any, mark: str, rows: int) -> bool:
+        """Return whether the source holds what it did when an item had that mark and so many rows."""
+
+    @abstractmethod
+    def forget(self, part: str) -> None:
+        """Take a part back, so that it can be staged anew."""
 
     @abstractmethod
     def publish(self, receipts: Sequence[Receipt]) -> None:
@@ -47,9 +63,39 @@ class Job(ABC):
         """Compare both ends after publishing; return the digest, or raise `DataError`."""
 
     @abstractmethod
+    def leave(self) -> None:
+        """Let go of the staging, which stays for a later call."""
+
+    @abstractmethod
     def discard(self) -> None:
         """Remove the staging; published rows stay."""
 
     @abstractmethod
     def close(self) -> None:
         """Let go of the source's snapshot."""
+
+    def keep(self, entry: JobEntry | None) -> dict[str, tuple[Receipt, PartNote]]:
+        """Return the parts that an earlier call finished and that are what they would be now.
+
+        Others are taken back: their source has changed, or nothing proves that it has not.
+        """
+        kept: dict[str, tuple[Receipt, PartNote]] = {}
+        parts = {one.name: one for one in self.parts}
+        for receipt in entry.receipts if entry else ():
+            note = PartNote.load(receipt.note, receipt.part)
+            part = parts.get(receipt.part)
+            if part is not None and self._is_proved(part, note):
+                kept[part.name] = receipt, note
+            else:
+                self.forget(receipt.part)
+        return kept
+
+    def _is_proved(self, part: Part, note: PartNote) -> bool:
+        if self.plan.verify and note.digest is None:
+            return False
+        if len(note.marks) != len(part.items):
+            return False
+        pieces = zip(part.items, note.marks, note.rows_read, strict=True)
+        return all(
+            mark is not None and self.is_unchanged(item, mark, rows) for item, mark, rows in pieces
+        )

@@ -66,6 +66,8 @@ class CopyPlan:
     statements: tuple[str, ...] = ()
     """DDL that publishing will run."""
     verify: bool = False
+    parts_kept: int = 0
+    """How many parts an earlier call of the job has finished, as far as that is known yet."""
     unfit: Unfit | None = field(default_factory=Unfit)
     """What the source's policies null and leave out; None if a limit leaves it open."""
 
@@ -103,6 +105,12 @@ class CopyPlan:
             number, _, word = exact.partition(" ")
             lines.append(" · ".join([f"{number} columns {word}", *others]))
         lines.append(f"mode {self.mode} · {self.publish}")
+        if self.parts_kept:
+            left = count - self.parts_kept
+            lines.append(
+                f"goes on from job {self.job}: {self.parts_kept} of {count} parts are there, and their "
+                f"source has not changed; {left} to go"
+            )
         return lines + unfit_lines(self.unfit)
 
     def details(self) -> str:

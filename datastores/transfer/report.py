@@ -16,7 +16,9 @@ from datastores.transfer.timings import PartReport, Phase
 from datastores.values import Unfit
 
 _RETRIES = ("retry", "retries")
-_OF_THE_PLAN = ("job", "source", "target", "mode", "parts", "workers", "snapshot", "publish")
+_OF_THE_PLAN = (
+    *("job", "source", "target", "mode", "parts", "parts_kept", "workers", "snapshot", "publish"),
+)
 _SHOWN = (
     *_OF_THE_PLAN,
     *("rows", "files", "bytes_read", "bytes_written", "seconds", "retries", "digest"),
@@ -82,6 +84,11 @@ class CopyReport:
         return len(self.plan.parts)
 
     @property
+    def parts_kept(self) -> int:
+        """How many of them an earlier call of the same job had finished."""
+        return self.plan.parts_kept
+
+    @property
     def workers(self) -> int:
         """How many ran at once."""
         return self.plan.workers
@@ -126,6 +133,8 @@ class CopyReport:
         if self.digest is not None:
             shown = f"{self.digest[:4]}…{self.digest[-4:]}"
             lines.append(f"verified: both sides {self.rows:,} rows, digest {shown}")
+        if self.parts_kept:
+            lines.append(f"{self.parts_kept} of {self.parts} parts were there from an earlier call")
         retries = f" after {self.retries} {_RETRIES[self.retries > 1]}" if self.retries else ""
         lines.append(f"job {self.job} finished{retries}")
         return "\n".join(lines)

@@ -12,6 +12,7 @@ from typing_extensions import override
 
 from datastores.datastore import StorePath
 from datastores.drivers.base import (
+    JobEntry,
     ReadPlan,
     Receipt,
     Split,
@@ -22,13 +23,14 @@ from datastores.drivers.base import (
     new_job_id,
     require,
 )
-from datastores.errors import located
+from datastores.errors import ConflictError, located
 from datastores.incoming import write_part
 from datastores.scan import Scan
 from datastores.transfer.compare import compare
 from datastores.transfer.comparison import Comparison
 from datastores.transfer.endpoints import RowSource, place, row_source, table_at
 from datastores.transfer.expectation import Expectation
+from datastores.transfer.journal import Identity, PartNote
 from datastores.transfer.meter import Meter
 from datastores.transfer.options import DEFAULT_WORKERS, CopyOptions
 from datastores.transfer.parts import Job, Part
@@ -37,6 +39,7 @@ from datastores.transfer.read_ahead import read_ahead
 from datastores.transfer.sides import Side
 from datastores.types.convert import Conversion
 from datastores.types.fields import source_of
+from datastores.types.text import describe_type
 from datastores.values import OnUnfit, Unfit, WriteMode
 
 _SHARED_WITH_DIFF = frozenset({"columns", "filters", "rename", "types"})
@@ -46,7 +49,14 @@ _ONLY_IN_PYTHON = frozenset({"source_format", "source_format_options", "format",
 class RowJob(Job):
     """A copy of rows, planned under an open snapshot; close it when it is over."""
 
-    def __init__(self, source: StorePath | Scan, target: StorePath, options: CopyOptions) -> None:
+    def __init__(
+        self,
+        source: StorePath | Scan,
+        target: StorePath,
+        options: CopyOptions,
+        identity: Identity,
+    ) -> None:
+        self._identity = identity
         self._source = row_source(source, options)
         self._target = target
         self._command = _command(source, target, options)
@@ -58,10 +68,7 @@ class RowJob(Job):
         self._driver: TableDriver = target.store.tabular
         self._session: WriteSession | None = None
         policies = self._policies(options)
-        parallel = self._driver.capabilities.parallel_writes
-        workers = options.get("workers", DEFAULT_WORKERS if parallel else 1)
-        # One worker for a target that takes one part faster than several makes it one.
-        self._max_parts = 1 if workers == 1 and not parallel else None
+        workers = options.get("workers", DEFAULT_WORKERS)
         with self._at_source():
             self._read_plan: ReadPlan = self._source.driver.plan_read(self._source.request, workers)
         try:
@@ -72,8 +79,10 @@ class RowJob(Job):
                 on_unfit=policies,
             )
             self._request = self._write_request(options, policies)
-            with self._at_target("plan_write"):
-                write_plan = self._driver.plan_write(self._request)
+            write_plan = self._plan_write()
+            if not write_plan.parallel and options.get("workers", 1) == 1:
+                self._request = replace(self._request, parts=1)
+                write_plan = self._plan_write()
             self._expectation = (
                 Expectation(self._driver, self._request) if options.get("verify") else None
             )
@@ -82,29 +91,69 @@ class RowJob(Job):
         except BaseException:
             self.close()
             raise
-        self.parts = _parts(self._read_plan, self._max_parts or write_plan.max_parts)
+        self.parts = _parts(self._read_plan, write_plan.max_parts)
         self._request = replace(self._request, parts=len(self.parts))
         self.plan = self._copy_plan(write_plan, workers, unfit)
 
     @override
-    def begin(self) -> None:
+    def begin(self, entry: JobEntry | None) -> JobEntry | None:
+        schema = _columns(self._request.schema)
         with self._at_target("copy"):
+            if entry is not None and not self._identity.has_schema(entry, schema):
+                self._driver.forget_job(entry.job)
+                entry = None
             if self._expectation:
                 self._expectation.before()
-            self._session = self._driver.begin(self._request)
+            self._request = replace(self._request, journal=self._identity.journal(schema))
+            try:
+                self._session = self._driver.begin(self._request)
+            except ConflictError:
+                if self._identity.given:
+                    raise
+                # Another process copies the same: this call is a job of its own.
+                self._request, entry = replace(self._request, job=new_job_id()), None
+                self.plan = replace(self.plan, job=self._request.job)
+                self._session = self._driver.begin(self._request)
+        return entry
 
     @override
     def run(self, part: Part, meter: Meter) -> Receipt:
         assert self._session is not None  # noqa: S101  # begin comes first
-        with contextlib.closing(read_ahead(self._read(part))) as batches:
+        rows_read = [0] * len(part.items)
+
+        def note(unfit: Unfit) -> str:
+            return PartNote(
+                marks=tuple(split.mark for split in part.items),
+                rows_read=tuple(rows_read),
+                bytes_read=meter.bytes,
+                digest=meter.digest,
+                unfit=unfit,
+            ).dump()
+
+        with contextlib.closing(read_ahead(self._read(part, rows_read))) as batches:
             read = pa.RecordBatchReader.from_batches(self._read_plan.schema, batches)
             with self._at_target("copy"):
-                return write_part(self._session, part.name, read, self._conversion, meter.batches)
+                return write_part(
+                    self._session, part.name, read, self._conversion, meter.batches, note
+                )
 
-    def _read(self, part: Part) -> Generator[pa.RecordBatch, None, None]:
-        for split in part.items:
+    def _read(self, part: Part, rows_read: list[int]) -> Generator[pa.RecordBatch, None, None]:
+        for at, split in enumerate(part.items):
             with self._at_source():
-                yield from self._source.driver.read(split)
+                for batch in self._source.driver.read(split):
+                    rows_read[at] += batch.num_rows
+                    yield batch
+
+    @override
+    def is_unchanged(self, item: Split, mark: str, rows: int) -> bool:
+        with self._at_source():
+            return self._source.driver.is_unchanged(item, mark, rows)
+
+    @override
+    def forget(self, part: str) -> None:
+        assert self._session is not None  # noqa: S101  # begin comes first
+        with self._at_target("copy"):
+            self._session.forget(part)
 
     @override
     def publish(self, receipts: Sequence[Receipt]) -> None:
@@ -138,6 +187,11 @@ class RowJob(Job):
         )
 
     @override
+    def leave(self) -> None:
+        if self._session is not None:
+            self._session.leave()
+
+    @override
     def discard(self) -> None:
         if self._session is not None:
             self._session.discard()
@@ -145,6 +199,10 @@ class RowJob(Job):
     @override
     def close(self) -> None:
         self._read_plan.close()
+
+    def _plan_write(self) -> WritePlan:
+        with self._at_target("plan_write"):
+            return self._driver.plan_write(self._request)
 
     def _policies(self, options: CopyOptions) -> OnUnfit:
         """Return what becomes of values that do not fit; one end at least has to know how."""
@@ -161,8 +219,8 @@ class RowJob(Job):
             schema=self._conversion.schema,
             mode=WriteMode.parse(options.get("mode", WriteMode.CREATE)),
             keys=tuple(options.get("keys", ())),
-            job=options.get("job") or new_job_id(),
-            parts=self._max_parts or max(1, len(self._read_plan.splits)),
+            job=self._identity.job,
+            parts=max(1, len(self._read_plan.splits)),
             partition_by=tuple(options.get("partition_by", ())),
             rows_per_file=options.get("rows_per_file"),
             format=options.get("format"),
@@ -249,3 +307,8 @@ def _source_type(field: pa.Field) -> str:
     if source is None:
         return str(field.type)
     return f"{source.type}, key" if source.key else source.type
+
+
+def _columns(schema: pa.Schema) -> str:
+    """Return a text that tells columns from others."""
+    return repr([(one.name, describe_type(one.type), one.nullable) for one in schema])

@@ -3,32 +3,31 @@
 from __future__ import annotations
 
 import contextlib
-import contextvars
-import functools
 import logging
 import sys
-import threading
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple, Unpack
+from typing import Any, Unpack
 
 from datastores.datastore import StorePath
-from datastores.drivers.base import Receipt
-from datastores.errors import ConfigurationError
+from datastores.drivers.base import JobEntry, JobState
+from datastores.errors import ConfigurationError, DatastoreWarning, located
 from datastores.retry import discarded_after, retried
 from datastores.scan import Scan
 from datastores.transfer.endpoints import resolve
 from datastores.transfer.files import FileJob, copies_bytes
-from datastores.transfer.meter import Meter
+from datastores.transfer.journal import Identity, PartNote
 from datastores.transfer.options import CopyOptions
-from datastores.transfer.parts import Job, Part
+from datastores.transfer.parts import Job
 from datastores.transfer.plan import CopyPlan
-from datastores.transfer.progress import Listener, PartProgress
 from datastores.transfer.report import CopyReport
 from datastores.transfer.rows import RowJob
-from datastores.transfer.threads import run_all
-from datastores.transfer.timings import PartReport, Stopwatch
+from datastores.transfer.stage import Stage
+from datastores.transfer.timings import Stopwatch
 from datastores.transfer.tracing import span
+from datastores.values import Unfit, WriteMode
 
 _log = logging.getLogger("datastores")
 
@@ -41,7 +40,8 @@ def plan_copy(source: Any, target: Any, **options: Unpack[CopyOptions]) -> CopyP
     `on_unfit` the source counts what does not fit.
     Raises what `copy` would raise before its first part.
     """
-    with _planned(source, target, options) as job:
+    ends = _ends(source, target, options)
+    with _planned(*ends, options, Identity.of(*ends, options)) as job:
         return job.plan
 
 
@@ -58,32 +58,44 @@ def copy(source: Any, target: Any, **options: Unpack[CopyOptions]) -> CopyReport
 
     Memory is about one batch and one writer's buffer for each worker, whatever the table's size.
     A part that a broken connection or a busy service stops is tried again, three times in all.
-    After an error or Ctrl-C the target holds what it held before, and the staging is gone.
+
+    After an error the target holds what it held before, and the staging is gone. After Ctrl-C, a
+    kill or an error that may pass, the parts that were finished stay staged, and the same call goes
+    on from them: it reads again what the source does not prove to be unchanged. A call whose reply
+    was lost is found to be published, and nothing is copied twice. Once `copy` has returned, the same
+    call is a new job.
 
     Raises:
         AlreadyExistsError: The target exists, and the mode is `create`.
+        ConfigurationError: `job` is another copy's, which is not finished.
         SchemaMismatchError: A column does not fit the target; the message names it.
-        DataError: A value cannot be held exactly, or a file is damaged; or `verify` found the
-            two ends to differ.
+        DataError: A value cannot be held exactly, or a file or the journal is damaged; or `verify`
+            found the two ends to differ.
     """
+    ends = _ends(source, target, options)
+    identity = Identity.of(*ends, options)
     with span("copy") as describe, contextlib.ExitStack() as stack:
         watch = Stopwatch()
+        describe(job=identity.job, source=identity.source, target=identity.target)
         with watch.phase("plan"), span("copy.plan"):
-            job = stack.enter_context(_planned(source, target, options))
-        plan = job.plan
-        describe(job=plan.job, source=plan.source, target=plan.target, mode=plan.mode)
-        if on_plan := options.get("on_plan"):
-            on_plan(plan)
-        retries = _Retries()
-        with discarded_after(job.discard, plan.job):
+            entry = _find_job(ends[1], identity)
+            if entry is not None and entry.state is JobState.PUBLISHED:
+                return _acknowledged(ends, identity, entry, options, watch)
+            job = stack.enter_context(_planned(*ends, options, identity))
+        stage = Stage(job, watch, options.get("progress"))
+        with discarded_after(job.discard, identity.job, unless=stage.may_go_on):
             with watch.phase("stage"):
-                job.begin()
-                done = _run_parts(job, watch, options.get("progress"), retries)
+                kept = job.keep(job.begin(entry))
+                job.plan = replace(job.plan, parts_kept=len(kept))
+                if on_plan := options.get("on_plan"):
+                    on_plan(job.plan)
+                stage.run(kept)
             with watch.phase("publish"), span("copy.publish"):
-                retried(lambda: job.publish(done.receipts), on_retry=retries.add)
-            digest = _verified(job, watch, done.meters)
-        report = _report(plan, watch, done, digest, retries.count)
+                retried(lambda: job.publish(stage.receipts), on_retry=stage.count_retry)
+            digest = _verified(job, watch, stage)
+        report = _report(job.plan, watch, stage, digest)
         describe(
+            mode=report.mode,
             rows=report.rows,
             files=report.files,
             bytes_read=report.bytes_read,
@@ -93,131 +105,120 @@ def copy(source: Any, target: Any, **options: Unpack[CopyOptions]) -> CopyReport
         return report
 
 
-@contextlib.contextmanager
-def _planned(source: Any, target: Any, options: CopyOptions) -> Iterator[Job]:
+def _ends(source: Any, target: Any, options: CopyOptions) -> tuple[StorePath | Scan, StorePath]:
     _refuse_unknown(options)
     start, end = resolve(source, options), resolve(target, options)
     if isinstance(end, Scan):
         raise ConfigurationError("a scan is not a target", advice='Give a URL or store / "path"')
-    job: Job = (
-        FileJob(start, end, options)
-        if isinstance(start, StorePath) and copies_bytes(start, end, options)
-        else RowJob(start, end, options)
-    )
-    with contextlib.closing(job):
+    return start, end
+
+
+@contextlib.contextmanager
+def _planned(
+    start: StorePath | Scan, end: StorePath, options: CopyOptions, identity: Identity
+) -> Iterator[Job]:
+    kind = FileJob if copies_bytes(start, end, options) else RowJob
+    with contextlib.closing(kind(start, end, options, identity)) as job:
         yield job
 
 
-class _Retries:
-    """How often something was tried again, counted by several threads."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self._lock = threading.Lock()
-
-    def add(self) -> None:
-        with self._lock:
-            self.count += 1
+def _find_job(end: StorePath, identity: Identity) -> JobEntry | None:
+    """Return what an earlier call of the same job left at the target."""
+    store = end.store
+    with located(store=store.name, driver=store.type, operation="copy", target=identity.target):
+        entry = store.tabular.find_job(identity.job)
+        if entry is not None:
+            identity.check(entry)
+    return entry
 
 
-class _Done(NamedTuple):
-    """What all parts left, each in their order."""
-
-    receipts: list[Receipt]
-    meters: list[Meter]
-    reports: list[PartReport]
-
-
-def _run_parts(
-    job: Job,
+def _acknowledged(
+    ends: tuple[StorePath | Scan, StorePath],
+    identity: Identity,
+    entry: JobEntry,
+    options: CopyOptions,
     watch: Stopwatch,
-    progress: Callable[[PartProgress], None] | None,
-    retries: _Retries,
-) -> _Done:
-    stop = threading.Event()
-    listener = Listener(progress, stop)
-    verify = job.plan.verify
-    meters = [Meter(_start(part), watch, listener, stop, digest=verify) for part in job.parts]
-
-    tasks = [
-        # The caller's context holds the span that the parts belong to.
-        functools.partial(
-            contextvars.copy_context().run, _run_part, job, part, meter, retries, stop
+) -> CopyReport:
+    """Return the report of a job that was published before its call could say so."""
+    start, end = ends
+    notes = [PartNote.load(one.note, one.part) for one in entry.receipts]
+    by_rows = not copies_bytes(start, end, options)
+    if options.get("verify"):
+        warnings.warn(
+            f"job {entry.job} was published by an earlier call, and is not verified now: compare "
+            "the two ends with datastores.verify",
+            DatastoreWarning,
+            stacklevel=3,
         )
-        for part, meter in zip(job.parts, meters, strict=True)
-    ]
-    try:
-        results = run_all(tasks, job.plan.workers, stop, name="datastores-copy")
-    except Exception:
-        if listener.error is not None:
-            raise listener.error from None
-        raise
-    return _Done([receipt for receipt, _ in results], meters, [report for _, report in results])
-
-
-def _run_part(
-    job: Job, part: Part, meter: Meter, retries: _Retries, stop: threading.Event
-) -> tuple[Receipt, PartReport]:
-    def again() -> None:
-        meter.restart()
-        retries.add()
-
-    with span("copy.part") as describe:
-        describe(part=part.name)
-        meter.begin()
-        # A part whose rows were on their way when a connection broke is read and staged anew.
-        receipt = retried(lambda: job.run(part, meter), on_retry=again, stop=stop)
-        report = meter.finish(receipt)
-        describe(
-            rows=report.rows,
-            bytes_read=report.bytes_read,
-            bytes_written=report.bytes_written,
-            attempts=report.attempts,
+    retried(lambda: end.store.tabular.forget_job(entry.job))
+    end.store.refresh()
+    plan = CopyPlan(
+        job=entry.job,
+        source=identity.source,
+        target=identity.target,
+        mode=WriteMode.parse(options.get("mode", WriteMode.CREATE)),
+        rows=None,
+        bytes=None,
+        parts=tuple(one.part for one in entry.receipts),
+        split_by="an earlier call",
+        workers=0,
+        snapshot=None,
+        columns=(),
+        bulk_path="",
+        publish="published by an earlier call of the job",
+        parts_kept=len(entry.receipts),
+    )
+    return _told(
+        CopyReport(
+            plan=plan,
+            began=watch.began,
+            rows=sum(one.rows for one in entry.receipts) if by_rows else None,
+            files=None if by_rows else sum(len(one.outputs) for one in entry.receipts),
+            bytes_read=sum(one.bytes_read for one in notes),
+            bytes_written=sum(one.bytes for one in entry.receipts),
+            seconds=watch.seconds,
+            retries=0,
+            digest=None,
+            peak_memory_bytes=_peak_memory_bytes(),
+            unfit=sum((one.unfit for one in notes), start=Unfit()),
         )
-    return receipt, report
-
-
-def _start(part: Part) -> PartProgress:
-    return PartProgress(
-        part=part.name,
-        label=part.label,
-        rows=0,
-        bytes=0,
-        rows_total=part.rows,
-        bytes_total=part.bytes,
-        seconds=0.0,
     )
 
 
-def _verified(job: Job, watch: Stopwatch, meters: list[Meter]) -> str | None:
+def _verified(job: Job, watch: Stopwatch, stage: Stage) -> str | None:
     if not job.plan.verify:
         return None
     with watch.phase("verify"), span("copy.verify"):
-        return job.verify(meters)
+        return job.verify(stage.meters)
 
 
-def _report(
-    plan: CopyPlan, watch: Stopwatch, done: _Done, digest: str | None, retries: int
-) -> CopyReport:
+def _report(plan: CopyPlan, watch: Stopwatch, stage: Stage, digest: str | None) -> CopyReport:
     by_rows = bool(plan.columns)
-    receipts = done.receipts
-    report = CopyReport(
-        plan=plan,
-        began=watch.began,
-        rows=sum(receipt.rows for receipt in receipts) if by_rows else None,
-        files=None if by_rows else sum(len(receipt.outputs) for receipt in receipts),
-        bytes_read=sum(meter.bytes for meter in done.meters),
-        bytes_written=sum(receipt.bytes for receipt in receipts),
-        seconds=watch.seconds,
-        retries=retries,
-        digest=digest,
-        peak_memory_bytes=_peak_memory_bytes(),
-        unfit=None
-        if plan.unfit is None
-        else sum((receipt.unfit for receipt in receipts), start=plan.unfit),
-        phases=tuple(watch.phases),
-        part_reports=tuple(done.reports),
+    receipts = stage.receipts
+    return _told(
+        CopyReport(
+            plan=plan,
+            began=watch.began,
+            rows=sum(receipt.rows for receipt in receipts) if by_rows else None,
+            files=None if by_rows else sum(len(receipt.outputs) for receipt in receipts),
+            bytes_read=sum(meter.bytes for meter in stage.meters),
+            bytes_written=sum(receipt.bytes for receipt in receipts),
+            seconds=watch.seconds,
+            retries=stage.retries,
+            digest=digest,
+            peak_memory_bytes=_peak_memory_bytes(),
+            unfit=None
+            if plan.unfit is None
+            else sum((receipt.unfit for receipt in receipts), start=plan.unfit),
+            phases=tuple(watch.phases),
+            part_reports=stage.reports,
+        )
     )
+
+
+def _told(report: CopyReport) -> CopyReport:
+    """Log one line about a copy."""
+    by_rows = report.rows is not None
     _log.info(
         "job %s copied %s to %s: %s %s in %.1f s",
         report.job,

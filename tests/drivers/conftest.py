@@ -16,13 +16,6 @@ from tests.services.azurite import Azurite
 
 
 @pytest.fixture
-def blob_container(azurite: Azurite) -> Iterator[ContainerClient]:
-    """An empty container, by the SDK: to look past the driver."""
-    with azurite.container() as container:
-        yield container
-
-
-@pytest.fixture
 def make_blob(
     azurite: Azurite, blob_container: ContainerClient
 ) -> Iterator[Callable[..., AzureBlobDriver]]:

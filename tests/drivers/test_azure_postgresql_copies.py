@@ -221,18 +221,20 @@ def test_a_query_is_a_source_of_a_copy(database: Database, workspace: Workspace)
     assert report.rows == 3
 
 
-def test_a_copy_into_postgresql_is_one_part_unless_more_workers_are_asked_for(
+def test_rows_are_staged_in_parts_only_if_workers_are_asked_for(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # As if the files were too big to be read as one part.
     monkeypatch.setattr(file_reads, "MAX_SPLIT_BYTES", 1)
     workspace["lake"].write_table("orders/", pa.table({"id": range(20)}), rows_per_file=10)
-    ends = workspace["lake"] / "orders/", workspace["warehouse"] / "public/orders"
-    plans = [plan_copy(*ends), plan_copy(*ends, workers=2)]
+    warehouse = workspace["warehouse"]
+    ends = workspace["lake"] / "orders/", warehouse / "public/orders"
+    # A new table is filled aside by several, and moved.
+    plan = plan_copy(*ends)
+    assert len(plan.parts) == 2
+    assert "aside" in plan.bulk_path
+    warehouse.write_table("orders", pa.table({"id": [1]}))
+    plans = [plan_copy(*ends, mode="append"), plan_copy(*ends, mode="append", workers=2)]
     assert [len(one.parts) for one in plans] == [1, 2]
     assert "straight into the table" in plans[0].bulk_path
     assert "staging" in plans[1].bulk_path
-    # Files are written faster in several parts, and so they are by default.
-    lake = workspace["lake"]
-    assert lake.capabilities.parallel_writes
-    assert len(plan_copy(ends[0], lake / "again/", types={"id": "int32"}).parts) > 1

@@ -18,8 +18,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from datastores import Datastore, copy, plan_copy
-from datastores.drivers.azure_postgresql import read as reading
-from datastores.drivers.azure_postgresql import sampling
+from datastores.drivers.azure_postgresql import sampling, snapshot
 from datastores.drivers.azure_postgresql.driver import AzurePostgreSQLDriver
 from datastores.drivers.azure_postgresql.heaps import Heap
 from datastores.drivers.azure_postgresql.splits import by_pages
@@ -338,7 +337,7 @@ def test_what_is_read_is_locked_until_the_plan_is_closed(
         with driver.plan_read(request, 3), pytest.raises(psycopg.errors.LockNotAvailable):
             sql.execute("TRUNCATE keyed")
     # Who waits for such a lock is in the way of our readers, who would wait for ever.
-    monkeypatch.setattr(reading, "LOCK_TIMEOUT", "100ms")
+    monkeypatch.setattr(snapshot, "LOCK_TIMEOUT", "100ms")
     sql.execute("SET lock_timeout = 0")
     with ThreadPoolExecutor(1) as pool:
         with driver.plan_read(named("keyed"), 1) as plan:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import time
 from typing import Any
 
 import pyarrow as pa
 import pytest
+from typing_extensions import override
 
 from datastores.errors import ConfigurationError, DataError, SchemaMismatchError
 from datastores.formats.base import FilePart
@@ -235,7 +237,7 @@ def test_wrong_options_are_refused(options: dict[str, Any], word: str) -> None:
 def test_reading_is_bounded() -> None:
     size = 60_000_000
     data = b"a,b\n" + b"some text,more text\n" * (size // 20)
-    file, format_ = io.BytesIO(data), CsvFormat()
+    file, format_ = io.BytesIO(data), CsvFormat.from_options({})
     schema = format_.schema(file, None)
     before, peak, rows = pa.total_allocated_bytes(), 0, 0
     for batch in format_.read(file, schema, WHOLE, columns=("a", "b"), batch_rows=10_000):
@@ -243,3 +245,25 @@ def test_reading_is_bounded() -> None:
         rows += batch.num_rows
     assert rows == size // 20
     assert peak < size // 3
+
+
+class _SlowFile(io.BytesIO):
+    """Gives other threads time between a position and its bytes, as a network does."""
+
+    @override
+    def read(self, size: int | None = -1, /) -> bytes:
+        time.sleep(0.005)
+        return super().read(size)
+
+
+def test_no_reader_moves_the_file_under_the_next_one() -> None:
+    # Arrow reads a block ahead in a thread: of the header's reader, and of one whose block was too small.
+    rows = [f"{number},{'x' * 40}" for number in range(60_000)]
+    rows[50_000] = f"50000,{'y' * 3_000_000}"
+    text = "\n".join(["id,word", *rows]).encode()
+    for _ in range(5):
+        file, format_ = _SlowFile(text), CsvFormat.from_options({})
+        schema = format_.schema(file, None)
+        batches = format_.read(file, schema, WHOLE, columns=("id",), batch_rows=65_536)
+        ids = pa.Table.from_batches(list(batches))["id"].to_pylist()
+        assert ids == [str(number) for number in range(60_000)]

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
+from azure.storage.blob import ContainerClient
 
 from tests.services import azurite as azurite_service
 from tests.services import postgresql as postgresql_service
@@ -81,6 +82,13 @@ def azurite(azurite_server: Azurite) -> Azurite:
     """A running Azurite over HTTP."""
     azurite_server.start()
     return azurite_server
+
+
+@pytest.fixture
+def blob_container(azurite: Azurite) -> Iterator[ContainerClient]:
+    """An empty container, by the SDK: to look past the driver."""
+    with azurite.container() as container:
+        yield container
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ import sys
 import textwrap
 import time
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -58,8 +59,10 @@ def test_a_source_that_fails_half_way(
     assert staging_of(workspace) == []
 
 
-@pytest.mark.parametrize("store", ["warehouse", "other"])
-def test_an_interrupt_leaves_nothing(workspace: Workspace, orders: pa.Table, store: str) -> None:
+@pytest.mark.parametrize("store", ["warehouse", "other", "cache"])
+def test_the_same_call_goes_on_from_an_interrupt(
+    workspace: Workspace, orders: pa.Table, store: str
+) -> None:
     workspace["files"].write_table("in/", orders, rows_per_file=50)
     workspace[store].write_table("target", orders.slice(0, 5))
 
@@ -68,19 +71,36 @@ def test_an_interrupt_leaves_nothing(workspace: Workspace, orders: pa.Table, sto
             signal.raise_signal(signal.SIGINT)
             time.sleep(0.01)
 
-    with pytest.raises(KeyboardInterrupt):
-        datastores.copy(
+    def again(**options: Any) -> datastores.transfer.CopyReport:
+        return datastores.copy(
             workspace["files"] / "in/",
             workspace[store] / "target",
-            mode="replace",
+            mode="append",
             types={"id": "int64"},
             workers=2,
-            progress=interrupt,
+            **options,
         )
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        again(progress=interrupt)
+    [note] = caught.value.__notes__
+    assert "the same call goes on from here" in note
     after = content(workspace, store, "target")
     assert after is not None
     assert len(after) == 5
+    told: list[PartProgress] = []
+    plans: list[Any] = []
+    report = again(progress=told.append, on_plan=plans.append)
+    assert report.parts_kept > 0
+    assert plans[0].parts_kept == report.parts_kept
+    assert f"{report.parts_kept} of {report.parts} parts are there" in str(plans[0])
+    after = content(workspace, store, "target")
+    assert after is not None
+    assert after.equals(pa.concat_tables([orders, orders.slice(0, 5)]).sort_by("id"))
+    assert report.rows == len(orders)
     assert staging_of(workspace) == []
+    # Once it has returned, the same call is a new job.
+    assert again().parts_kept == 0
 
 
 def test_a_kill_leaves_the_target_as_it_was(tmp_path: Path, orders: pa.Table) -> None:

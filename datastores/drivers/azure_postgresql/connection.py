@@ -75,3 +75,8 @@ class Connection(psycopg.Connection[Any]):
         A pooler gives out its sessions as it likes: there it only shows that somebody answers.
         """
         self.execute("SELECT 1" if self.is_pooled else "DISCARD ALL")
+
+
+def run(connection: Connection, statement: str, *values: Any) -> psycopg.Cursor[Any]:
+    """Run a statement whose parameters are `$1`, `$2`: a name in it may hold a percent sign."""
+    return psycopg.RawCursor(connection).execute(statement.encode(), values or None)

@@ -14,15 +14,15 @@ import psycopg
 import pyarrow as pa
 from typing_extensions import override
 
-from datastores.drivers.azure_postgresql import policies
+from datastores.drivers.azure_postgresql import leftovers, policies
 from datastores.drivers.azure_postgresql.catalog import DIALECT
 from datastores.drivers.azure_postgresql.client import Client
-from datastores.drivers.azure_postgresql.connection import Connection
+from datastores.drivers.azure_postgresql.connection import Connection, run
 from datastores.drivers.azure_postgresql.errors import translated
 from datastores.drivers.azure_postgresql.load import check_part, load
 from datastores.drivers.azure_postgresql.plan import Prepared
 from datastores.drivers.azure_postgresql.publish import Target
-from datastores.drivers.azure_postgresql.staging import listed, run
+from datastores.drivers.azure_postgresql.staging import Staging, listed
 from datastores.drivers.base import Receipt, WriteRequest, WriteSession
 from datastores.errors import (
     ConfigurationError,
@@ -57,8 +57,11 @@ class DirectWriteSession(WriteSession):
     forgotten, too. Does not pickle.
     """
 
-    def __init__(self, client: Client, request: WriteRequest, prepared: Prepared) -> None:
+    def __init__(
+        self, client: Client, request: WriteRequest, prepared: Prepared, staging: Staging | None
+    ) -> None:
         self.request = request
+        self._staging = staging
         self._client = client
         self._prepared = prepared
         self._target = Target(request, prepared)
@@ -84,7 +87,9 @@ class DirectWriteSession(WriteSession):
         return policies.sieve(self.request, self._prepared.columns)
 
     @override
-    def write(self, part: str, batches: pa.RecordBatchReader) -> Receipt:
+    def write(
+        self, part: str, batches: pa.RecordBatchReader, note: Callable[[], str] = str
+    ) -> Receipt:
         check_part(self.request, part, batches)
         with self._lock:
             if published := self._find_published():
@@ -97,14 +102,20 @@ class DirectWriteSession(WriteSession):
             try:
                 with translated("write", str(self.request.table)):
                     transaction.enter_context(connection.transaction())
-                    receipt = self._load(connection, part, batches)
+                    receipt = self._load(connection, part, batches, note)
             except BaseException:
                 close()
                 raise
             self._attempt = _Attempt(connection, transaction.close, close, receipt)
             return receipt
 
-    def _load(self, connection: Connection, part: str, batches: pa.RecordBatchReader) -> Receipt:
+    def _load(
+        self,
+        connection: Connection,
+        part: str,
+        batches: pa.RecordBatchReader,
+        note: Callable[[], str],
+    ) -> Receipt:
         connection.keep_open()
         straight = self._prepared.detour is None
         if straight:
@@ -118,7 +129,7 @@ class DirectWriteSession(WriteSession):
             connection, relation, self.request, self._prepared.columns, batches
         )
         self._target.check_taken(taken, rows)
-        return Receipt(part=part, rows=rows, bytes=size)
+        return Receipt(part=part, rows=rows, bytes=size, note=note())
 
     def _refuse_another(self, part: str) -> None:
         if self._attempt is None or self._attempt.receipt.part == part:
@@ -153,6 +164,8 @@ class DirectWriteSession(WriteSession):
                     if self._prepared.detour is not None:
                         self._target.open(attempt.connection)
                         self._target.fill(attempt.connection, [_TEMPORARY], attempt.receipt.rows)
+                    if self._staging:
+                        self._staging.finish(attempt.connection, [attempt.receipt])
                     self._commit(attempt)
             except DatastoreError as error:
                 self._broke = error.transient
@@ -231,3 +244,11 @@ class DirectWriteSession(WriteSession):
     def discard(self) -> None:
         with self._lock:
             self._drop()
+            if self._staging is not None:
+                leftovers.end(self._client, self._staging)
+
+    @override
+    def leave(self) -> None:
+        with self._lock:
+            self._drop()
+        self._client.pool.release(self.request.job)

@@ -3,23 +3,25 @@ from __future__ import annotations
 import pyarrow as pa
 from typing_extensions import override
 
-from datastores.drivers.azure_postgresql import catalog
+from datastores.drivers.azure_postgresql import catalog, leftovers
 from datastores.drivers.azure_postgresql.catalog import DIALECT
 from datastores.drivers.azure_postgresql.client import Client
 from datastores.drivers.azure_postgresql.config import AzurePostgreSQLConfig
 from datastores.drivers.azure_postgresql.connection import Connection
-from datastores.drivers.azure_postgresql.leftovers import clean
 from datastores.drivers.azure_postgresql.plan import prepare
 from datastores.drivers.azure_postgresql.read import (
     PostgreSQLSplit,
     batches,
-    export_snapshot,
+    is_unchanged,
     plan_query,
     plan_table,
     schema_of,
 )
-from datastores.drivers.azure_postgresql.write import begin
+from datastores.drivers.azure_postgresql.snapshot import export_snapshot
+from datastores.drivers.azure_postgresql.staging import Staging
+from datastores.drivers.azure_postgresql.write import begin, find_job
 from datastores.drivers.base import (
+    JobEntry,
     ReadPlan,
     ScanRequest,
     Split,
@@ -48,8 +50,6 @@ class AzurePostgreSQLDriver(TableDriver):
         query=True,
         split_by=True,
         processes=True,
-        # What is staged is written twice; one part goes straight into the table.
-        parallel_writes=False,
         clean=True,
         on_unfit=True,
     )
@@ -79,7 +79,7 @@ class AzurePostgreSQLDriver(TableDriver):
 
     @override
     def clean(self) -> list[Leftover]:
-        return clean(self._client)
+        return leftovers.clean(self._client)
 
     @override
     def close(self) -> None:
@@ -132,3 +132,17 @@ class AzurePostgreSQLDriver(TableDriver):
     @override
     def begin(self, request: WriteRequest) -> WriteSession:
         return begin(self._client, request)
+
+    @override
+    def find_job(self, job: str) -> JobEntry | None:
+        return find_job(self._client, job)
+
+    @override
+    def forget_job(self, job: str) -> None:
+        leftovers.end(self._client, Staging(self.config.staging_schema, job))
+
+    @override
+    def is_unchanged(self, split: Split, mark: str, rows: int) -> bool:
+        if not isinstance(split, PostgreSQLSplit):
+            raise ConfigurationError(f"split {split.label!r} is of another driver's plan")
+        return is_unchanged(self._client, split, mark, rows)

@@ -9,25 +9,57 @@ from __future__ import annotations
 
 from datetime import UTC
 
+from datastores.drivers.azure_postgresql.catalog import DIALECT
 from datastores.drivers.azure_postgresql.client import Client
-from datastores.drivers.azure_postgresql.connection import Connection
-from datastores.drivers.azure_postgresql.staging import Staging, run
+from datastores.drivers.azure_postgresql.connection import Connection, run
+from datastores.drivers.azure_postgresql.staging import Staging
+from datastores.errors import ConflictError
 from datastores.values import Leftover
 
 
-def hold(client: Client, staging: Staging) -> None:
-    """Show that a job lives, until `client.pool.release` of its name."""
-    if client.pool.holds(staging.job):
+def hold(client: Client, staging: Staging, *, alone: bool) -> None:
+    """Show that a job lives, until `client.pool.release` of its name.
+
+    Args:
+        client: Keeps the connection that shows it.
+        staging: The job's.
+        alone: Whether nobody else may be at the same job; else only `clean` is kept out.
+
+    Raises:
+        ConflictError: Somebody is.
+    """
+    held_here = client.pool.holds(staging.job)
+    if held_here and not alone:
         return
+    shared = "" if alone else "_shared"
 
     def held(connection: Connection) -> None:
         connection.begin("READ ONLY")
         connection.keep_open()
-        # Shared: the same job may be begun by several, and only `clean` is kept out.
-        run(connection, f"SELECT pg_catalog.pg_advisory_xact_lock_shared({_KEY})", _key(staging))
+        [(given,)] = run(
+            connection,
+            f"SELECT pg_catalog.pg_try_advisory_xact_lock{shared}({_KEY})",
+            _key(staging),
+        ).fetchall()
+        if held_here or not given:
+            raise ConflictError(
+                f"job {staging.job} is being written by somebody else",
+                driver=DIALECT.engine,
+                operation="begin",
+                advice="Wait until that is over, or give another job=",
+            )
         client.pool.hold(staging.job, connection)
 
     client.repeated("begin", None, held)
+
+
+def end(client: Client, staging: Staging) -> None:
+    """Remove a job, and let go of it; what could not be removed is left for `clean`."""
+    try:
+        with client.transaction("discard", staging.job) as connection:
+            staging.remove(connection)
+    finally:
+        client.pool.release(staging.job)
 
 
 def clean(client: Client) -> list[Leftover]:
@@ -49,7 +81,8 @@ def _jobs(connection: Connection, schema: str) -> list[Leftover]:
         FROM {staging.jobs} LEFT JOIN (
             pg_catalog.pg_class c
             JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace AND n.nspname = $1
-        ) ON c.relkind = 'r' AND pg_catalog.starts_with(c.relname, 'rows_' || job || '_')
+        ) ON c.relkind = 'r' AND (c.relname IN ('table_' || job, 'parts_' || job)
+            OR pg_catalog.starts_with(c.relname, 'rows_' || job || '_'))
         WHERE pg_catalog.has_table_privilege($2, 'DELETE')
         GROUP BY job, target, began
         HAVING coalesce(bool_and(pg_catalog.pg_has_role(c.relowner, 'USAGE')), true)

@@ -12,6 +12,7 @@ from datastores.drivers.azure_postgresql.catalog import DIALECT, Column, Table, 
 from datastores.drivers.azure_postgresql.client import Client
 from datastores.drivers.azure_postgresql.connection import Connection
 from datastores.drivers.azure_postgresql.limits import check_limits
+from datastores.drivers.azure_postgresql.new_table import NewTable
 from datastores.drivers.azure_postgresql.references import refers
 from datastores.drivers.azure_postgresql.restore import Declaration, Enum, declared
 from datastores.drivers.azure_postgresql.rights import Rights
@@ -19,9 +20,8 @@ from datastores.drivers.azure_postgresql.stored import to_postgresql
 from datastores.drivers.azure_postgresql.types import Mapped
 from datastores.drivers.base import ColumnPlan, Verdict, WritePlan, WriteRequest
 from datastores.drivers.sql.convert import convert, convertible
-from datastores.drivers.sql.dialect import literal
 from datastores.drivers.sql.notes import note_for
-from datastores.drivers.sql.statements import SQLColumn, create_table
+from datastores.drivers.sql.statements import SQLColumn
 from datastores.drivers.sql.target import check_existence, check_keys, check_names, check_request
 from datastores.errors import (
     DataError,
@@ -104,8 +104,8 @@ class Prepared:
     """A write that was checked against the target as it is now."""
 
     columns: tuple[WriteColumn, ...]
-    statements: tuple[str, ...] = ()
-    """DDL, if the table has to be created."""
+    new: NewTable | None = None
+    """The table, if it has to be created."""
     enums: tuple[Enum, ...] = ()
     """Which of it creates types, that other tables may share."""
     detour: str | None = None
@@ -114,6 +114,10 @@ class Prepared:
     """Whether foreign keys point at the table."""
     direct: bool = False
     """Whether all is one part, of one transaction, and nothing is staged."""
+    aside: bool = False
+    """Whether a new table is filled in the staging schema, by all parts, and moved into its place."""
+    journaled: bool = False
+    """Whether a journal says that the job was published, until that is acknowledged."""
     unstaged: DatastoreError | None = None
     """Why nothing can be staged, or None if it can."""
 
@@ -125,6 +129,8 @@ class Prepared:
     def plan(self) -> WritePlan:
         """Return it for people."""
         path = "binary COPY into staging tables, unlogged"
+        if self.aside:
+            path = "binary COPY into a table aside, which is moved into its place"
         if self.direct:
             path = "binary COPY straight into the table"
             if self.detour:
@@ -133,10 +139,12 @@ class Prepared:
             path += f"; one part, since there is {self.unstaged.message}"
         return WritePlan(
             columns=tuple(one.plan() for one in self.columns),
-            statements=self.statements,
+            statements=self.new.statements if self.new else (),
             bulk_path=path,
             publish="appears at once when finished (one transaction)",
             max_parts=1 if self.direct else None,
+            # What is staged is written twice; a table that is filled aside is not.
+            parallel=self.aside,
         )
 
 
@@ -149,15 +157,28 @@ def prepare(client: Client, request: WriteRequest) -> Prepared:
         prepared = resolve(connection, table, request)
         rights = Rights(connection, request)
         rights.check_target(table, [one.name for one in prepared.enums])
-        direct, unstaged = request.parts == 1, None
-        if not direct:
-            unstaged = rights.why_unstaged(client.config.staging_schema)
-            direct = unstaged is not None
+        direct, unstaged, journaled = request.parts == 1, None, request.journal is not None
+        if not direct or journaled:
+            missing = rights.why_unstaged(client.config.staging_schema)
+            journaled = journaled and missing is None
+            unstaged = None if direct else missing
+            direct = direct or missing is not None
         if direct and prepared.detour:
             rights.check_temporary(prepared.detour)
-        return replace(prepared, direct=direct, unstaged=unstaged)
+        return replace(
+            prepared,
+            direct=direct,
+            journaled=journaled,
+            unstaged=unstaged,
+            aside=not direct and _is_aside(prepared),
+        )
 
     return client.look("plan_write", str(request.table), checked)
+
+
+def _is_aside(prepared: Prepared) -> bool:
+    """Return whether rows can go straight into a table that nobody else sees yet."""
+    return prepared.new is not None and not prepared.new.before and prepared.detour is None
 
 
 def resolve(connection: Connection, table: Table | None, request: WriteRequest) -> Prepared:
@@ -307,20 +328,20 @@ def _new(connection: Connection, request: WriteRequest) -> Prepared:
         SQLColumn(name=one.name, type=one.type, nullable=one.nullable) for one in columns
     )
     schemas = {one.schema or "" for one in (table, *(enum.name for enum in enums))}
-    statements = [
-        *_missing_schemas(connection, schemas),
-        *(one.statement for one in enums),
-        create_table(table, listed, request.keys, DIALECT),
-    ]
-    statements += [
-        f"COMMENT ON COLUMN {DIALECT.table(table)}.{DIALECT.identifier(one.name)} "
-        f"IS {literal(note_for(one.arrow, one.name, DIALECT))}"
-        for one in columns
-        if one.arrow != one.mapped.layout.arrow
-    ]
+    new = NewTable(
+        name=table,
+        columns=listed,
+        keys=request.keys,
+        comments=tuple(
+            (one.name, note_for(one.arrow, one.name, DIALECT))
+            for one in columns
+            if one.arrow != one.mapped.layout.arrow
+        ),
+        before=(*_missing_schemas(connection, schemas), *(one.statement for one in enums)),
+    )
     return Prepared(
         columns=columns,
-        statements=tuple(statements),
+        new=new,
         enums=tuple(enums),
         detour=_detour(request, None, columns),
     )

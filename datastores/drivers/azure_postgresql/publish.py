@@ -1,7 +1,7 @@
 """What publishing does to a target, inside one transaction: create or lock it, empty it, fill it.
 
-Nothing is dropped and nothing renamed, so that all that hangs on a table stays: grants, indexes,
-constraints, views, triggers, and foreign keys both ways.
+A table that exists is neither dropped nor renamed, so that all that hangs on it stays: grants,
+indexes, constraints, views, triggers, and foreign keys both ways.
 """
 
 from __future__ import annotations
@@ -12,14 +12,13 @@ from dataclasses import dataclass
 import psycopg
 
 from datastores.drivers.azure_postgresql.catalog import DIALECT, find_table, qualified
-from datastores.drivers.azure_postgresql.connection import Connection
+from datastores.drivers.azure_postgresql.connection import Connection, run
 from datastores.drivers.azure_postgresql.errors import sentence
 from datastores.drivers.azure_postgresql.plan import Prepared, resolve
-from datastores.drivers.azure_postgresql.staging import run
 from datastores.drivers.base import WriteRequest
 from datastores.drivers.sql.statements import Publish, duplicate_keys
 from datastores.errors import DataError, PreconditionFailedError
-from datastores.values import WriteMode
+from datastores.values import TableName, WriteMode
 
 # Modes that take rows away or change them keep other writers out until they commit; never readers.
 _LOCKING = (WriteMode.REPLACE, WriteMode.UPSERT, WriteMode.REPLACE_PARTITIONS)
@@ -39,6 +38,19 @@ class Target:
 
     def open(self, connection: Connection) -> None:
         """Create the table, or check that it is still what the write was planned for."""
+        if new := self._checked(connection).new:
+            for statement in new.statements:
+                run(connection, statement)
+
+    def take(self, connection: Connection, aside: TableName, expected: int) -> None:
+        """Move a table that was filled aside into its place; its rows only, if there is one by now."""
+        if new := self._checked(connection).new:
+            new.move_in(connection, aside)
+        else:
+            self.fill(connection, [DIALECT.table(aside)], expected)
+
+    def _checked(self, connection: Connection) -> Prepared:
+        """Return how the write meets the table now, which is as it was planned."""
         request = self.request
         table = find_table(connection, request.table)
         if table is None:
@@ -57,8 +69,7 @@ class Target:
                 target=str(request.table),
                 advice="Write again; nothing was changed",
             )
-        for statement in now.statements:
-            run(connection, statement)
+        return now
 
     def clear(self, connection: Connection) -> None:
         """Delete the rows that new ones are copied in for, if the mode is `replace`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,12 +17,14 @@ from datastores.drivers.azure_postgresql.codec import Decoder
 from datastores.drivers.azure_postgresql.connection import Connection
 from datastores.drivers.azure_postgresql.errors import translated
 from datastores.drivers.azure_postgresql.fit import FirstUnfit, Selection, refusal, select
+from datastores.drivers.azure_postgresql.marks import COUNTED, is_as_old, marks_of
 from datastores.drivers.azure_postgresql.sampling import (
     changing_parts,
     find_bounds,
     planned_reads,
     sampled_source,
 )
+from datastores.drivers.azure_postgresql.snapshot import share
 from datastores.drivers.azure_postgresql.splits import (
     Division,
     by_key,
@@ -35,18 +37,13 @@ from datastores.drivers.sql.convert import convert
 from datastores.drivers.sql.filters import comparable_types, condition
 from datastores.drivers.sql.parameters import bind_named, rewrite, tokens
 from datastores.errors import (
-    ConnectionFailedError,
     DataError,
     DatastoreError,
-    PreconditionFailedError,
     SchemaMismatchError,
 )
 from datastores.filters import columns_of as filtered_columns
 from datastores.values import Unfit, how_to_choose
 
-# "invalid snapshot identifier" up to PostgreSQL 15, "snapshot does not exist" since 16.
-_NO_SNAPSHOT = {"22023", "42704"}
-_ONE_STATE = "ISOLATION LEVEL REPEATABLE READ READ ONLY"
 # Numbers of any size, as far as a filter's value is concerned.
 _ANY_NUMBER = pa.decimal128(38, 0)
 # Why a relation without heaps and without a key is read by one connection.
@@ -58,9 +55,6 @@ _WHY = {
     "f": "a foreign table",
 }
 _ADVICE = "name a column with split_by"
-# The plan's own connection holds what a reader needs locked, so that a lock which the reader waits
-# for is one that waits for the plan: neither would ever be given.
-LOCK_TIMEOUT = "5s"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +69,8 @@ class PostgreSQLSplit(Split):
     target: str
     first_unfit: FirstUnfit | None
     """How to find the row of a value that the codec refuses."""
+    counted: str
+    """The SELECT of the same rows, of `marks.COUNTED` instead of columns."""
 
 
 def batches(client: Client, split: PostgreSQLSplit) -> Iterator[pa.RecordBatch]:
@@ -95,7 +91,7 @@ def _batches(client: Client, split: PostgreSQLSplit) -> Iterator[pa.RecordBatch]
     schema = schema_of(split.columns)
     decoder = Decoder([(one.name, one.mapped.layout) for one in split.columns], split.batch_rows)
     with client.connection("read", split.target) as connection:
-        _share(client, connection, split.snapshot)
+        share(client, connection, split.snapshot)
         statement = f"COPY ({split.sql}) TO STDOUT (FORMAT binary)"
         try:
             with connection.cursor().copy(statement.encode()) as copy, _closed_early(connection):
@@ -135,7 +131,7 @@ def _name_row(
         return
     try:
         connection.rollback()
-        _share(client, connection, split.snapshot)
+        share(client, connection, split.snapshot)
         row = connection.execute(split.first_unfit.sql.encode()).fetchone()
     except (psycopg.Error, DatastoreError):
         return
@@ -145,40 +141,21 @@ def _name_row(
         error.advice = f"Choose what becomes of such values: {how_to_choose(column.name)}"
 
 
+def is_unchanged(client: Client, split: PostgreSQLSplit, mark: str, rows: int) -> bool:
+    """Return whether a split has the very rows that one with that mark had, and so many."""
+
+    def looked(connection: Connection) -> bool:
+        share(client, connection, split.snapshot)
+        found = is_as_old(connection, split.counted, split.mark, mark, rows)
+        connection.rollback()
+        return found
+
+    return client.repeated("plan_read", split.target, looked)
+
+
 def schema_of(columns: tuple[Column, ...]) -> pa.Schema:
     """Return the schema of the batches."""
     return pa.schema([one.field for one in columns])
-
-
-def export_snapshot(connection: Connection) -> str:
-    """Begin a read-only transaction that stays open, and return the name of its snapshot."""
-    connection.begin(_ONE_STATE)
-    connection.keep_open()
-    [(name,)] = connection.execute("SELECT pg_catalog.pg_export_snapshot()").fetchall()
-    return str(name)
-
-
-def _share(client: Client, connection: Connection, snapshot: str) -> None:
-    try:
-        connection.begin(_ONE_STATE)
-        connection.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(LOCK_TIMEOUT))
-        connection.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(snapshot)))
-    except psycopg.Error as error:
-        if error.sqlstate not in _NO_SNAPSHOT:
-            raise
-        if client.pool.holds(snapshot):
-            raise ConnectionFailedError(
-                f"the connection that kept the snapshot {snapshot} open is gone",
-                driver=DIALECT.engine,
-                operation="read",
-                advice="Read again from the beginning: rows of another snapshot do not go with these",
-            ) from error
-        raise PreconditionFailedError(
-            f"the snapshot {snapshot} is gone",
-            driver=DIALECT.engine,
-            operation="read",
-            advice="Read a split before its plan is closed",
-        ) from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,6 +168,16 @@ class _Source:
     columns: tuple[Column, ...]
     label: str
     table: Table | None = None
+
+    def marks(
+        self, connection: Connection, counted: Sequence[str], selection: Selection
+    ) -> Sequence[str | None]:
+        """Return the marks of pieces; None for rows that may change though none is written."""
+        table = self.table
+        steady = table is not None and table.bypassed is None and selection.limit is None
+        if table is None or table.heaps is None or not steady:
+            return [None] * len(counted)
+        return marks_of(connection, table.heaps, [f"{selection.sql()} {one}" for one in counted])
 
 
 def plan_table(
@@ -232,11 +219,16 @@ def _plan(
     division = _division(source, selection, request, connection, splits)
     table = source.table if not request.filters and request.limit is None else None
     rows = table.rows if table else None
+    pieces = [(division.condition, one.condition) for one in division.pieces]
+    counted = [selection.of(COUNTED, source.sql, *one) for one in pieces]
+    marks = source.marks(connection, counted, selection)
     return ReadPlan(
         schema=schema_of(selection.columns),
         splits=tuple(
             PostgreSQLSplit(
                 label=piece.label,
+                mark=mark,
+                counted=count,
                 rows=None if rows is None else rows // len(division.pieces),
                 sql=selection.sql(division.condition, piece.condition),
                 snapshot=snapshot,
@@ -245,7 +237,7 @@ def _plan(
                 target=source.label,
                 first_unfit=selection.first_unfit(division.condition, piece.condition),
             )
-            for piece in division.pieces
+            for piece, count, mark in zip(division.pieces, counted, marks, strict=True)
         ),
         split_by=division.split_by,
         snapshot=snapshot,

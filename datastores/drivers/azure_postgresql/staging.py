@@ -1,38 +1,37 @@
-"""Where rows wait for their publishing: a schema of our own, with a table for each attempt at a part.
+"""Where rows wait for their publishing: a schema of our own, with journals of jobs and of their parts.
 
-Rows and the journal of parts are unlogged: after a crash of the server both are empty, together,
-so that no part is taken for staged whose rows are gone. The journal of jobs is logged: what was
-published is known for as long as its rows.
+Rows that publishing copies are in a table for each attempt at a part, unlogged, and so is the
+journal of those parts: after a crash of the server both are empty, together, so that no part is
+taken for staged whose rows are gone. A table that publishing moves into its place holds the rows of
+all parts, and is logged, and so is their journal. The journal of jobs is logged: what was published
+is known for as long as its rows.
 """
 
 from __future__ import annotations
 
 import uuid
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import psycopg
 
 from datastores.drivers.azure_postgresql.catalog import DIALECT
-from datastores.drivers.azure_postgresql.connection import Connection
+from datastores.drivers.azure_postgresql.connection import Connection, run
+from datastores.drivers.azure_postgresql.new_table import NewTable
+from datastores.drivers.base import JobEntry, JobState, Receipt, WriteRequest
+from datastores.drivers.journal import dump, load, receipt_values, receipts_of
 from datastores.drivers.sql.statements import SQLColumn
+from datastores.errors import PreconditionFailedError
 from datastores.values import TableName
 
 _MARK = "made by datastores, and dropped when nothing is staged"
 _JOBS = """
     job text PRIMARY KEY, target text NOT NULL,
-    began timestamptz NOT NULL DEFAULT now(), published timestamptz
+    journal text, began timestamptz NOT NULL DEFAULT now(), published timestamptz, receipts text
 """
 _PARTS = """
-    job text, part text, staged text NOT NULL, rows bigint NOT NULL, bytes bigint NOT NULL,
-    PRIMARY KEY (job, part)
+    part text PRIMARY KEY, staged text NOT NULL, rows bigint NOT NULL, bytes bigint NOT NULL,
+    note text NOT NULL, transaction bigint NOT NULL DEFAULT pg_catalog.txid_current()
 """
 _ATTEMPT_DIGITS = 12
-
-
-def run(connection: Connection, statement: str, *values: Any) -> psycopg.Cursor[Any]:
-    """Run a statement whose parameters are `$1`, `$2`: a name in it may hold a percent sign."""
-    return psycopg.RawCursor(connection).execute(statement.encode(), values or None)
 
 
 def listed(columns: tuple[SQLColumn, ...]) -> str:
@@ -52,21 +51,32 @@ class Staging:
 
     @property
     def parts(self) -> str:
-        """The quoted name of the journal of parts."""
-        return self._table("parts")
+        """The quoted name of the journal of this job's parts."""
+        return self._table(self._parts)
+
+    @property
+    def aside(self) -> TableName:
+        """The new table that is filled aside."""
+        return TableName(f"table_{self.job}", self.schema)
 
     @property
     def jobs(self) -> str:
         """The quoted name of the journal of jobs."""
         return self._table("jobs")
 
-    def prepare(self, connection: Connection, target: str) -> None:
-        """Create what is missing, and enter the job. In a transaction."""
+    def prepare(self, connection: Connection, request: WriteRequest, new: NewTable | None) -> None:
+        """Create what is missing, and enter the job, unless an earlier call did. In a transaction.
+
+        Args:
+            connection: In a transaction.
+            request: What is written.
+            new: A table to be filled aside.
+        """
         self._lock(connection)
         schema = DIALECT.identifier(self.schema)
         statements = [
             f"CREATE TABLE IF NOT EXISTS {self.jobs} ({_JOBS})",
-            f"CREATE UNLOGGED TABLE IF NOT EXISTS {self.parts} ({_PARTS})",
+            f"CREATE {'' if new else 'UNLOGGED'} TABLE IF NOT EXISTS {self.parts} ({_PARTS})",
         ]
         if not self._has_schema(connection):
             statements[:0] = [
@@ -79,10 +89,12 @@ class Staging:
             run(connection, statement)
         run(
             connection,
-            f"INSERT INTO {self.jobs} (job, target) VALUES ($1, $2) ON CONFLICT DO NOTHING",
-            self.job,
-            target,
+            f"INSERT INTO {self.jobs} (job, target, journal) VALUES ($1, $2, $3) "
+            "ON CONFLICT DO NOTHING",
+            *(self.job, str(request.table), request.journal),
         )
+        if new and not self._has(connection, self.aside.name):
+            new.fill_aside(connection, self.aside)
 
     def create_rows(self, connection: Connection, columns: tuple[SQLColumn, ...]) -> str:
         """Create a table for one attempt at a part; return its quoted name. In a transaction."""
@@ -91,12 +103,111 @@ class Staging:
         run(connection, f"CREATE UNLOGGED TABLE {table} ({listed(columns)})")
         return table
 
-    def enter(self, connection: Connection, part: str, table: str, rows: int, size: int) -> None:
+    def enter(self, connection: Connection, table: str, receipt: Receipt) -> None:
         """Enter a part whose rows are in a table; of two attempts the second one fails."""
         run(
             connection,
-            f"INSERT INTO {self.parts} (job, part, staged, rows, bytes) VALUES ($1, $2, $3, $4, $5)",
-            *(self.job, part, table, rows, size),
+            f"INSERT INTO {self.parts} (part, staged, rows, bytes, note) VALUES ($1, $2, $3, $4, $5)",
+            *(receipt.part, table, receipt.rows, receipt.bytes, receipt.note),
+        )
+
+    def receipts(self, connection: Connection) -> tuple[Receipt, ...]:
+        """Return those of the parts that are finished."""
+        if not self._has(connection, self._parts):
+            return ()
+        rows = run(connection, f"SELECT part, rows, bytes, note FROM {self.parts} ORDER BY part")
+        return tuple(
+            Receipt(part=part, rows=count, bytes=size, note=note)
+            for part, count, size, note in rows.fetchall()
+        )
+
+    def entry(self, connection: Connection) -> JobEntry | None:
+        """Return what is known of the job, or None."""
+        if not self.exists(connection):
+            return None
+        found = run(
+            connection,
+            f"SELECT target, coalesce(journal, ''), receipts FROM {self.jobs} WHERE job = $1",
+            self.job,
+        ).fetchone()
+        if found is None:
+            return None
+        target, journal, published = found
+        if published is None:
+            state, receipts = JobState.WRITING, self.receipts(connection)
+        else:
+            state = JobState.PUBLISHED
+            receipts = receipts_of(load(published, f"the journal of job {self.job}")["receipts"])
+        return JobEntry(
+            job=self.job, target=target, state=state, journal=journal, receipts=receipts
+        )
+
+    def finish(self, connection: Connection, receipts: Sequence[Receipt]) -> None:
+        """Enter that the job is published, in the transaction that does it.
+
+        Raises:
+            PreconditionFailedError: There is no such job any more.
+        """
+        entered = run(
+            connection,
+            f"UPDATE {self.jobs} SET published = now(), receipts = $2 WHERE job = $1",
+            *(self.job, dump({"receipts": receipt_values(receipts)})),
+        )
+        if not entered.rowcount:
+            raise self.lost("its staging", "publish")
+
+    def lost(self, what: str, operation: str) -> PreconditionFailedError:
+        """Return the error about what should be in the staging and is not."""
+        return PreconditionFailedError(
+            f"{what} of job {self.job} is not in the schema {self.schema!r}",
+            driver=DIALECT.engine,
+            operation=operation,
+            advice="It was discarded, or the server stopped since: write it again",
+        )
+
+    def forget(self, connection: Connection, part: str) -> None:
+        """Take a part out, and its rows. In a transaction."""
+        found = run(
+            connection,
+            f"DELETE FROM {self.parts} WHERE part = $1 RETURNING staged, transaction",
+            part,
+        ).fetchone()
+        if found is None:
+            return
+        staged, transaction = found
+        if staged == DIALECT.table(self.aside):
+            self._delete_rows(connection, transaction)
+        else:
+            run(connection, f"DROP TABLE {staged}")
+
+    def _delete_rows(self, connection: Connection, transaction: int) -> None:
+        """Delete what one transaction wrote into the table that is filled aside."""
+        run(
+            connection,
+            f"DELETE FROM {DIALECT.table(self.aside)} WHERE xmin = $1::text::xid",
+            # A row knows the last 32 bits of it.
+            transaction % 2**32,
+        )
+
+    def keep_only(self, connection: Connection, parts: Collection[str]) -> None:
+        """Leave in the table that is filled aside the rows of some parts. In a transaction."""
+        self._end_attempts(connection)
+        others = run(
+            connection,
+            f"DELETE FROM {self.parts} WHERE NOT part = ANY ($1) RETURNING transaction",
+            list(parts),
+        )
+        for (transaction,) in others.fetchall():
+            self._delete_rows(connection, transaction)
+
+    def _end_attempts(self, connection: Connection) -> None:
+        """Let nobody hold the table: an attempt that still runs is not needed any more."""
+        run(
+            connection,
+            "SELECT pg_catalog.pg_terminate_backend(l.pid) FROM pg_catalog.pg_locks l "
+            "JOIN pg_catalog.pg_stat_activity a USING (pid) WHERE l.relation = $1::text::regclass "
+            "AND l.pid <> pg_catalog.pg_backend_pid() AND a.usename = current_user",
+            DIALECT.table(self.aside),
         )
 
     def remove(self, connection: Connection) -> None:
@@ -106,22 +217,21 @@ class Staging:
             return
         connection.execute("SET LOCAL client_min_messages = warning")
         # The job's entry first: that waits for attempts that still run, and ends later ones.
-        for journal in (self.jobs, self.parts):
-            run(connection, f"DELETE FROM {journal} WHERE job = $1", self.job)
-        for name in self._attempts(connection):
+        run(connection, f"DELETE FROM {self.jobs} WHERE job = $1", self.job)
+        for name in self._tables(connection):
             run(connection, f"DROP TABLE {self._table(name)}")
         [(left,)] = connection.execute(
             """
             SELECT count(*) FROM pg_catalog.pg_class c
             JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-            WHERE n.nspname = %s AND c.relkind <> 'i' AND c.relname NOT IN ('jobs', 'parts')
+            WHERE n.nspname = %s AND c.relkind <> 'i' AND c.relname <> 'jobs'
             """,
             (self.schema,),
         ).fetchall()
         [(entries,)] = run(connection, f"SELECT count(*) FROM {self.jobs}").fetchall()
         if left or entries:
             return
-        run(connection, f"DROP TABLE {self.parts}, {self.jobs}")
+        run(connection, f"DROP TABLE {self.jobs}")
         [(ours,)] = connection.execute(
             "SELECT pg_catalog.obj_description(oid, 'pg_namespace') = %s FROM "
             "pg_catalog.pg_namespace WHERE nspname = %s",
@@ -134,15 +244,26 @@ class Staging:
     def _rows(self) -> str:
         return f"rows_{self.job}_"
 
-    def _attempts(self, connection: Connection) -> list[str]:
-        """Return the names of the job's tables of rows."""
+    @property
+    def _parts(self) -> str:
+        return f"parts_{self.job}"
+
+    def _tables(self, connection: Connection) -> list[str]:
+        """Return the names of the job's own tables."""
         found = connection.execute(
             # By its length too: another job's id may begin as this one's.
             "SELECT c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n "
             "ON n.oid = c.relnamespace WHERE n.nspname = %(schema)s AND c.relkind = 'r' "
-            "AND pg_catalog.starts_with(c.relname, %(rows)s) "
-            "AND pg_catalog.length(c.relname) = pg_catalog.length(%(rows)s) + %(digits)s",
-            {"schema": self.schema, "rows": self._rows, "digits": _ATTEMPT_DIGITS},
+            "AND (c.relname IN (%(parts)s, %(aside)s) "
+            "OR (pg_catalog.starts_with(c.relname, %(rows)s) "
+            "AND pg_catalog.length(c.relname) = pg_catalog.length(%(rows)s) + %(digits)s))",
+            {
+                "schema": self.schema,
+                "parts": self._parts,
+                "aside": self.aside.name,
+                "rows": self._rows,
+                "digits": _ATTEMPT_DIGITS,
+            },
         )
         return [name for (name,) in found.fetchall()]
 
@@ -155,10 +276,13 @@ class Staging:
 
     def exists(self, connection: Connection) -> bool:
         """Return whether there is a journal of jobs."""
+        return self._has(connection, "jobs")
+
+    def _has(self, connection: Connection, table: str) -> bool:
         found = connection.execute(
             "SELECT 1 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n "
-            "ON n.oid = c.relnamespace WHERE n.nspname = %s AND c.relname = 'jobs'",
-            (self.schema,),
+            "ON n.oid = c.relnamespace WHERE n.nspname = %s AND c.relname = %s",
+            (self.schema, table),
         ).fetchone()
         return found is not None
 

@@ -1,8 +1,8 @@
-"""Writing in parts: each by binary COPY into a staging table, and one transaction that publishes them."""
+"""Writing in parts: each by binary COPY into staging, and one transaction that publishes them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import psycopg
@@ -12,14 +12,13 @@ from typing_extensions import override
 from datastores.drivers.azure_postgresql import leftovers, policies
 from datastores.drivers.azure_postgresql.catalog import DIALECT
 from datastores.drivers.azure_postgresql.client import Client
-from datastores.drivers.azure_postgresql.connection import Connection
+from datastores.drivers.azure_postgresql.connection import Connection, run
 from datastores.drivers.azure_postgresql.direct import DirectWriteSession
 from datastores.drivers.azure_postgresql.load import check_part, load
 from datastores.drivers.azure_postgresql.plan import Prepared, prepare
 from datastores.drivers.azure_postgresql.publish import Target
-from datastores.drivers.azure_postgresql.staging import Staging, run
-from datastores.drivers.base import Receipt, WriteRequest, WriteSession
-from datastores.errors import PreconditionFailedError
+from datastores.drivers.azure_postgresql.staging import Staging
+from datastores.drivers.base import JobEntry, Receipt, WriteRequest, WriteSession
 from datastores.types.unfit import Sieve
 
 _UNIQUE_VIOLATION = "23505"
@@ -34,17 +33,25 @@ def begin(client: Client, request: WriteRequest) -> WriteSession:
     prepared = prepare(client, request)
     if prepared.unstaged and request.parts is not None:
         raise prepared.unstaged
-    if prepared.direct:
-        return DirectWriteSession(client, request, prepared)
-    session = StagedWriteSession(client, request, prepared)
-    leftovers.hold(client, session.staging)
+    staging = Staging(client.config.staging_schema, request.job)
+    if prepared.direct and not prepared.journaled:
+        return DirectWriteSession(client, request, prepared, None)
+    leftovers.hold(client, staging, alone=request.journal is not None)
     try:
         with client.transaction("begin", str(request.table)) as connection:
-            session.staging.prepare(connection, str(request.table))
+            staging.prepare(connection, request, prepared.new if prepared.aside else None)
     except BaseException:
         client.pool.release(request.job)
         raise
-    return session
+    if prepared.direct:
+        return DirectWriteSession(client, request, prepared, staging)
+    return StagedWriteSession(client, request, prepared)
+
+
+def find_job(client: Client, job: str) -> JobEntry | None:
+    """Return what the journal holds of a job."""
+    staging = Staging(client.config.staging_schema, job)
+    return client.look("find_job", job, staging.entry)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,31 +72,43 @@ class StagedWriteSession(WriteSession):
         return policies.sieve(self.request, self.prepared.columns)
 
     @override
-    def write(self, part: str, batches: pa.RecordBatchReader) -> Receipt:
+    def write(
+        self, part: str, batches: pa.RecordBatchReader, note: Callable[[], str] = str
+    ) -> Receipt:
         check_part(self.request, part, batches)
         with self.client.connection("write", str(self.request.table)) as connection:
             try:
                 with connection.transaction():
                     self._is_published(connection, lock="KEY SHARE")
-                    table = self.staging.create_rows(connection, self.prepared.staged)
+                    table = self._relation(connection)
                     rows, _, size = load(
                         connection, table, self.request, self.prepared.columns, batches
                     )
-                    self.staging.enter(connection, part, table, rows, size)
+                    receipt = Receipt(part=part, rows=rows, bytes=size, note=note())
+                    self.staging.enter(connection, table, receipt)
             except psycopg.Error as error:
                 if error.sqlstate != _UNIQUE_VIOLATION:
                     raise
                 # Another attempt at this part was there first: its rows count, ours are gone.
                 return self._receipt(connection, part)
-        return Receipt(part=part, rows=rows, bytes=size)
+        return receipt
+
+    def _relation(self, connection: Connection) -> str:
+        """Return the quoted name of the table that an attempt's rows go to."""
+        if self.prepared.aside:
+            return DIALECT.table(self.staging.aside)
+        return self.staging.create_rows(connection, self.prepared.staged)
 
     def _receipt(self, connection: Connection, part: str) -> Receipt:
-        [(rows, size)] = run(
-            connection,
-            f"SELECT rows, bytes FROM {self.staging.parts} WHERE job = $1 AND part = $2",
-            *(self.request.job, part),
-        ).fetchall()
-        return Receipt(part=part, rows=rows, bytes=size)
+        found = [one for one in self.staging.receipts(connection) if one.part == part]
+        if not found:
+            raise self.staging.lost(f"part {part!r}", "write")
+        return found[0]
+
+    @override
+    def forget(self, part: str) -> None:
+        with self.client.transaction("forget", str(self.request.table)) as connection:
+            self.staging.forget(connection, part)
 
     @override
     def publish(self, receipts: Sequence[Receipt]) -> None:
@@ -100,13 +119,14 @@ class StagedWriteSession(WriteSession):
                 return
             tables = self._tables(connection, parts)
             target = Target(self.request, self.prepared)
-            target.open(connection)
-            target.fill(connection, tables, sum(one.rows for one in parts.values()))
-            run(
-                connection,
-                f"UPDATE {self.staging.jobs} SET published = now() WHERE job = $1",
-                self.request.job,
-            )
+            rows = sum(one.rows for one in parts.values())
+            if self.prepared.aside:
+                self.staging.keep_only(connection, parts)
+                target.take(connection, self.staging.aside, rows)
+            else:
+                target.open(connection)
+                target.fill(connection, tables, rows)
+            self.staging.finish(connection, list(parts.values()))
 
     def _is_published(self, connection: Connection, *, lock: str) -> bool:
         """Look at the job's entry, and keep it until the transaction ends."""
@@ -119,36 +139,25 @@ class StagedWriteSession(WriteSession):
         except psycopg.errors.UndefinedTable:
             entry = None
         if entry is None:
-            raise self._lost("its staging")
+            raise self.staging.lost("its staging", "publish")
         return bool(entry[0])
 
     def _tables(self, connection: Connection, parts: dict[str, Receipt]) -> list[str]:
         """Return the quoted names of the tables that hold the parts' rows."""
         entries = run(
             connection,
-            f"SELECT part, rows, staged FROM {self.staging.parts} WHERE job = $1",
-            self.request.job,
+            f"SELECT part, rows, staged FROM {self.staging.parts}",
         )
         staged = {part: (rows, table) for part, rows, table in entries.fetchall()}
         for part, receipt in parts.items():
             if part not in staged or staged[part][0] != receipt.rows:
-                raise self._lost(f"part {part!r}")
+                raise self.staging.lost(f"part {part!r}", "publish")
         return [staged[part][1] for part in parts]
 
-    def _lost(self, what: str) -> PreconditionFailedError:
-        return PreconditionFailedError(
-            f"{what} of job {self.request.job} is not in the schema {self.staging.schema!r}",
-            driver=DIALECT.engine,
-            operation="publish",
-            target=str(self.request.table),
-            advice="It was discarded, or the server stopped since: write it again",
-        )
+    @override
+    def leave(self) -> None:
+        self.client.pool.release(self.request.job)
 
     @override
     def discard(self) -> None:
-        try:
-            with self.client.transaction("discard", str(self.request.table)) as connection:
-                self.staging.remove(connection)
-        finally:
-            # What could not be removed now is left for `clean`.
-            self.client.pool.release(self.request.job)
+        leftovers.end(self.client, self.staging)

@@ -8,6 +8,7 @@ import pyarrow as pa
 from typing_extensions import override
 
 from datastores.drivers.base import (
+    JobEntry,
     ReadPlan,
     ScanRequest,
     Split,
@@ -24,7 +25,7 @@ from datastores.drivers.duckdb.config import DuckDBConfig
 from datastores.drivers.duckdb.errors import translated
 from datastores.drivers.duckdb.plan import prepare
 from datastores.drivers.duckdb.read import DuckDBSplit, OpenPlan, select, single_select
-from datastores.drivers.duckdb.write import DuckDBWriteSession
+from datastores.drivers.duckdb.write import DuckDBWriteSession, find_job, forget_job
 from datastores.drivers.sql.parameters import bind_named
 from datastores.drivers.sql.reading import check_read
 from datastores.errors import NotFoundError, PreconditionFailedError
@@ -113,7 +114,18 @@ class DuckDBDriver(TableDriver):
 
     @override
     def begin(self, request: WriteRequest) -> WriteSession:
-        return DuckDBWriteSession(self._client, request, prepare(self._client, request))
+        session = DuckDBWriteSession(self._client, request, prepare(self._client, request))
+        if request.journal is not None:
+            session.journal.begin(str(request.table), request.journal)
+        return session
+
+    @override
+    def find_job(self, job: str) -> JobEntry | None:
+        return find_job(self._client, job)
+
+    @override
+    def forget_job(self, job: str) -> None:
+        forget_job(self._client, job)
 
     def _require_file(self, target: str) -> None:
         if not self._client.exists():

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +17,13 @@ import duckdb
 import pyarrow as pa
 from typing_extensions import override
 
-from datastores.drivers.base import Receipt, WriteRequest, WriteSession
+from datastores.drivers.base import JobEntry, JobState, Receipt, WriteRequest, WriteSession
 from datastores.drivers.duckdb.catalog import DIALECT, JOURNAL_SCHEMA, find_any_case, qualified
 from datastores.drivers.duckdb.client import Client
 from datastores.drivers.duckdb.errors import translated
+from datastores.drivers.duckdb.folder_journal import FolderJournal
 from datastores.drivers.duckdb.plan import Prepared, WriteColumn, resolve
+from datastores.drivers.journal import dump, load, receipt_values, receipts_of
 from datastores.drivers.sql.statements import Publish, duplicate_keys
 from datastores.errors import (
     DataError,
@@ -49,10 +51,17 @@ class DuckDBWriteSession(WriteSession):
     @property
     def folder(self) -> Path:
         """Where this job's parts are."""
-        return self.client.config.staging / quote(self.request.job, safe="")
+        return _folder_of(self.client, self.request.job)
+
+    @property
+    def journal(self) -> FolderJournal:
+        """What is known of this job's parts."""
+        return FolderJournal(self.folder)
 
     @override
-    def write(self, part: str, batches: pa.RecordBatchReader) -> Receipt:
+    def write(
+        self, part: str, batches: pa.RecordBatchReader, note: Callable[[], str] = str
+    ) -> Receipt:
         if without_metadata(batches.schema) != without_metadata(self.request.schema):
             raise SchemaMismatchError(
                 f"part {part!r} does not have the schema that the write was begun with",
@@ -65,7 +74,15 @@ class DuckDBWriteSession(WriteSession):
         except BaseException:
             path.unlink(missing_ok=True)
             raise
-        return Receipt(part=part, rows=rows, bytes=size, outputs=(path.name,))
+        receipt = Receipt(part=part, rows=rows, bytes=size, outputs=(path.name,), note=note())
+        if self.request.journal is None:
+            return receipt
+        with _disk_errors(path):
+            return self.journal.enter(receipt)
+
+    @override
+    def forget(self, part: str) -> None:
+        self.journal.forget(part)
 
     def _stage(self, path: Path, batches: pa.RecordBatchReader) -> int:
         columns = self.prepared.columns
@@ -101,8 +118,9 @@ class DuckDBWriteSession(WriteSession):
         paths = [self._path(name) for one in parts.values() for name in one.outputs]
         try:
             with self.client.transaction("publish", str(self.request.table)) as cursor:
-                if not _is_published(cursor, self.request.job):
+                if find_published(cursor, self.request.job) is None:
                     self._publish(cursor, paths)
+                    _note(cursor, self.request, list(parts.values()))
         except DataError as error:
             raise self._named(error, paths) from error
 
@@ -139,7 +157,6 @@ class DuckDBWriteSession(WriteSession):
             cursor.execute(publish.insert(rows, DIALECT))
         if request.mode == WriteMode.REPLACE_PARTITIONS:
             cursor.execute(f"DROP TABLE {_PARTITIONS}")
-        _note(cursor, request.job, str(request.table))
 
     def _prepare_target(self, cursor: duckdb.DuckDBPyConnection) -> None:
         """Create the table, or check that it is still what the parts were staged for."""
@@ -193,18 +210,7 @@ class DuckDBWriteSession(WriteSession):
 
     @override
     def discard(self) -> None:
-        shutil.rmtree(self.folder, ignore_errors=True)
-        # Another job may still use it, or have removed it just now.
-        with suppress(OSError):
-            self.folder.parent.rmdir()
-        if not self.client.exists():
-            return
-        with self.client.transaction("discard", str(self.request.table)) as cursor:
-            if _is_published(cursor, self.request.job):
-                cursor.execute(
-                    f"DELETE FROM {_JOURNAL} WHERE job = $job",
-                    {"job": self.request.job},
-                )
+        forget_job(self.client, self.request.job)
 
     def _path(self, name: str) -> Path:
         if Path(name).name != name:
@@ -242,25 +248,71 @@ def _batches(paths: list[Path]) -> Iterator[pa.RecordBatch]:
             yield from reader
 
 
-def _is_published(cursor: duckdb.DuckDBPyConnection, job: str) -> bool:
-    journal = cursor.execute(
+def _folder_of(client: Client, job: str) -> Path:
+    return client.config.staging / quote(job, safe="")
+
+
+def find_job(client: Client, job: str) -> JobEntry | None:
+    """Return what is known of a job: the database says what is published, its folder what is staged."""
+    if client.exists():
+        with client.cursor() as cursor, translated("find_job", job):
+            if published := find_published(cursor, job):
+                return published
+    return FolderJournal(_folder_of(client, job)).entry(job)
+
+
+def forget_job(client: Client, job: str) -> None:
+    """Remove what a job staged, and its entry in the database."""
+    folder = _folder_of(client, job)
+    shutil.rmtree(folder, ignore_errors=True)
+    # Another job may still use it, or have removed it just now.
+    with suppress(OSError):
+        folder.parent.rmdir()
+    if not client.exists():
+        return
+    with client.transaction("discard", job) as cursor:
+        if find_published(cursor, job) is not None:
+            cursor.execute(f"DELETE FROM {_JOURNAL} WHERE job = $job", {"job": job})
+
+
+def find_published(cursor: duckdb.DuckDBPyConnection, job: str) -> JobEntry | None:
+    """Return the entry of a job whose rows are in its table."""
+    there = cursor.execute(
         "SELECT 1 FROM duckdb_tables() "
         "WHERE database_name = current_database() AND schema_name = $schema",
         {"schema": JOURNAL_SCHEMA},
     ).fetchall()
-    find = f"SELECT 1 FROM {_JOURNAL} WHERE job = $job"
-    return bool(journal and cursor.execute(find, {"job": job}).fetchall())
+    find = f"SELECT target, journal, receipts FROM {_JOURNAL} WHERE job = $job"
+    found = cursor.execute(find, {"job": job}).fetchall() if there else []
+    if not found:
+        return None
+    [(target, journal, receipts)] = found
+    return JobEntry(
+        job=job,
+        target=target,
+        state=JobState.PUBLISHED,
+        journal=journal,
+        receipts=receipts_of(load(receipts, f"the journal of job {job}")["receipts"]),
+    )
 
 
-def _note(cursor: duckdb.DuckDBPyConnection, job: str, target: str) -> None:
+def _note(
+    cursor: duckdb.DuckDBPyConnection, request: WriteRequest, receipts: Sequence[Receipt]
+) -> None:
     """Put a job into the journal, in the transaction that publishes it."""
     cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {DIALECT.identifier(JOURNAL_SCHEMA)}")
     cursor.execute(
-        f"CREATE TABLE IF NOT EXISTS {_JOURNAL} "
-        "(job VARCHAR PRIMARY KEY, target VARCHAR NOT NULL, published TIMESTAMPTZ NOT NULL)"
+        f"CREATE TABLE IF NOT EXISTS {_JOURNAL} (job VARCHAR PRIMARY KEY, target VARCHAR NOT NULL, "
+        "journal VARCHAR NOT NULL, receipts VARCHAR NOT NULL, published TIMESTAMPTZ NOT NULL)"
     )
-    values = {"job": job, "target": target}
-    cursor.execute(f"INSERT INTO {_JOURNAL} VALUES ($job, $target, now())", values)
+    values = {
+        "job": request.job,
+        "target": str(request.table),
+        "journal": request.journal or "",
+        "receipts": dump({"receipts": receipt_values(receipts)}),
+    }
+    listed = "$job, $target, $journal, $receipts, now()"
+    cursor.execute(f"INSERT INTO {_JOURNAL} VALUES ({listed})", values)
 
 
 @contextmanager

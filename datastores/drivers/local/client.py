@@ -24,6 +24,7 @@ from datastores.errors import (
     PermissionDeniedError,
     PreconditionFailedError,
 )
+from datastores.location import join_path
 
 _T = TypeVar("_T")
 _APPEND_BYTES = 1 << 20
@@ -229,9 +230,15 @@ class LocalStoreFileSystem(StoreFileSystem):
                 f"{path!r} is, or goes through, a file", driver="local", target=path
             ) from error
 
-    def staged(self, kind: str) -> str:
-        """Return an absolute path in staging that nobody else will use."""
-        return os.path.join(self.locate(self.staging), f"{kind}-{uuid.uuid4().hex}")
+    def staged(self, kind: str, path: str = "") -> str:
+        """Return an absolute path in staging that nobody else will use.
+
+        What becomes a file that is staged itself is in the same job's folder, and goes with it.
+        """
+        job, inner, _ = path.removeprefix(f"{self.staging}/").partition("/")
+        staged = path.startswith(f"{self.staging}/") and inner
+        folder = join_path(self.staging, job) if staged else self.staging
+        return os.path.join(self.locate(folder), f"{kind}-{uuid.uuid4().hex}")
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -288,7 +295,7 @@ class _LocalPendingFile(PendingFile):
         autocommit: bool,
     ) -> None:
         self._filesystem = filesystem
-        self._staged = filesystem.staged("write")
+        self._staged = filesystem.staged("write", path)
         sink = system.make_in_folder(self._staged, lambda: open(self._staged, "xb"))  # noqa: SIM115
         super().__init__(path, mode, sink, start=start, autocommit=autocommit)
 

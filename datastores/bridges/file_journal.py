@@ -1,0 +1,194 @@
+"""A job's journal in a file store: small documents in the job's folder of the staging, each written once."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from datastores.drivers.base import FileDriver, FolderChange, JobEntry, JobState, Receipt
+from datastores.drivers.journal import dump, load, receipt_values, receipts_of
+from datastores.errors import AlreadyExistsError, DatastoreError, NotFoundError
+from datastores.location import join_path
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
+_JOB, _PUBLICATION, _RECEIPTS = "job.json", "publication.json", "receipts"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileMove:
+    """A staged file on its way to its own path."""
+
+    staged: str
+    path: str
+    size: int
+    replace: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publication:
+    """All that publishing does: decided once, and carried out as often as need be."""
+
+    files: tuple[FileMove, ...] = ()
+    """One after the other."""
+    folder: FolderChange | None = None
+
+    def carry_out(self, driver: FileDriver) -> None:
+        """Make it true; what was done before is found and left.
+
+        Raises:
+            AlreadyExistsError: The target came to be meanwhile, and is not to be replaced.
+            NotFoundError: A staged file is gone.
+        """
+        for one in self.files:
+            if not _is_moved(driver.filesystem, one):
+                driver.publish_file(one.staged, one.path, replace=one.replace)
+        if self.folder is not None:
+            driver.publish_folder(self.folder)
+
+
+class FileJournal:
+    """The journal of one job.
+
+    Args:
+        driver: Of the store.
+        job: Its id.
+    """
+
+    def __init__(self, driver: FileDriver, job: str) -> None:
+        self._filesystem = driver.filesystem
+        self._job = job
+        self.folder = join_path(driver.config.staging_path, quote(job, safe=""))
+        """Where the job stages."""
+
+    def begin(self, target: str, journal: str) -> None:
+        """Enter the job, unless an earlier call did."""
+        self._create(_JOB, {"target": target, "journal": journal})
+
+    def entry(self) -> JobEntry | None:
+        """Return what is known of the job, or None."""
+        job = self._read(_JOB)
+        if job is None:
+            return None
+        done = self._read(_PUBLICATION)
+        receipts = self.receipts() if done is None else receipts_of(done["receipts"])
+        state = JobState.WRITING if done is None else JobState.PUBLISHED
+        return JobEntry(job=self._job, state=state, receipts=receipts, **job)
+
+    def receipts(self) -> tuple[Receipt, ...]:
+        """Return those of the parts that are finished."""
+        folder = f"{self.folder}/{_RECEIPTS}"
+        try:
+            names = self._filesystem.ls(folder, detail=False)
+        except NotFoundError:
+            return ()
+        found = (self._read(f"{_RECEIPTS}/{one.rpartition('/')[2]}") for one in sorted(names))
+        return receipts_of(one for one in found if one is not None)
+
+    def enter(self, receipt: Receipt) -> Receipt:
+        """Enter a finished part; if another attempt was there first, its receipt is returned."""
+        [values] = receipt_values([receipt])
+        [entered] = receipts_of([self._create(_receipt_of(receipt.part), values)])
+        return entered
+
+    def forget(self, part: str) -> None:
+        """Take a part out."""
+        with suppress(NotFoundError):
+            self._filesystem.rm_file(f"{self.folder}/{_receipt_of(part)}")
+
+    def decide(self, publication: Publication, receipts: Sequence[Receipt]) -> Publication:
+        """Enter how the job is published; if that was decided before, what was is returned."""
+        values = {
+            "files": [dataclasses.asdict(one) for one in publication.files],
+            "folder": publication.folder and dataclasses.asdict(publication.folder),
+            "receipts": receipt_values(receipts),
+        }
+        return _publication_of(self._create(_PUBLICATION, values))
+
+    def decided(self) -> Publication | None:
+        """Return how the job is published, if that was decided."""
+        values = self._read(_PUBLICATION)
+        return None if values is None else _publication_of(values)
+
+    def remove(self) -> None:
+        """Remove all that the job staged, its documents last: until then it can be found."""
+        filesystem = self._filesystem
+        documents = [f"{self.folder}/{one}" for one in (_RECEIPTS, _PUBLICATION, _JOB)]
+        with suppress(NotFoundError):
+            for path in filesystem.ls(self.folder, detail=False):
+                if path not in documents:
+                    filesystem.rm(path, recursive=True)
+            filesystem.rm(self.folder, recursive=True)
+        staging = self.folder.rpartition("/")[0]
+        # Another job may be about to use the folder: then it stays, or is made again.
+        with suppress(DatastoreError):
+            if staging and not filesystem.ls(staging, detail=False):
+                filesystem.rmdir(staging)
+
+    def _create(self, name: str, values: dict[str, Any]) -> dict[str, Any]:
+        """Write a document, or return the one that is there already."""
+        path = f"{self.folder}/{name}"
+        try:
+            self._filesystem.pipe_file(path, dump(values).encode(), mode="create")
+        except AlreadyExistsError:
+            there = self._read(name)
+            if there is None:
+                raise
+            return there
+        return values
+
+    def _read(self, name: str) -> dict[str, Any] | None:
+        path = f"{self.folder}/{name}"
+        try:
+            content = self._filesystem.cat_file(path)
+        except NotFoundError:
+            return None
+        return load(content.decode(errors="replace"), f"the journal {path}")
+
+
+def find_job(driver: FileDriver, job: str) -> JobEntry | None:
+    """Return what the journal holds of a job, its publish being finished if it was decided."""
+    journal = FileJournal(driver, job)
+    entry = journal.entry()
+    if entry is not None and entry.state is JobState.PUBLISHED:
+        decided = journal.decided()
+        assert decided is not None  # noqa: S101  # that is the state
+        try:
+            decided.carry_out(driver)
+        except AlreadyExistsError:
+            # Somebody else's target: this job never was published, and will not be.
+            journal.remove()
+            return None
+    return entry
+
+
+def _receipt_of(part: str) -> str:
+    return f"{_RECEIPTS}/{quote(part, safe='')}.json"
+
+
+def _publication_of(values: dict[str, Any]) -> Publication:
+    folder = values["folder"]
+    if folder is not None:
+        pairs = tuple((staged, inner) for staged, inner in folder["add"])
+        folder = FolderChange(**{**folder, "add": pairs, "clear": tuple(folder["clear"])})
+    return Publication(files=tuple(FileMove(**one) for one in values["files"]), folder=folder)
+
+
+def _is_moved(filesystem: AbstractFileSystem, move: FileMove) -> bool:
+    """Tell whether a file was published before; an error if it is neither here nor there."""
+    if filesystem.exists(move.staged):
+        return False
+    with suppress(NotFoundError):
+        if filesystem.info(move.path)["size"] == move.size:
+            return True
+    raise NotFoundError(f"the staged file {move.staged!r} is gone", target=move.path)
+
+
+def only_first(receipts: Iterable[Receipt]) -> list[Receipt]:
+    """Return one receipt for each part: of two attempts the first counts."""
+    return list({one.part: one for one in reversed(list(receipts))}.values())

@@ -1,0 +1,71 @@
+"""The journal of one job beside the database: a document for each part that is finished."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from datastores.drivers.base import JobEntry, JobState, Receipt
+from datastores.drivers.journal import dump, load, receipt_values, receipts_of
+
+_SUFFIX = ".receipt"
+
+
+@dataclass(frozen=True, slots=True)
+class FolderJournal:
+    """Documents in the folder where a job stages its parts, each written once."""
+
+    folder: Path
+
+    @property
+    def _job(self) -> Path:
+        return self.folder / "job"
+
+    def begin(self, target: str, journal: str) -> None:
+        """Enter the job, unless an earlier call did."""
+        _create(self._job, {"target": target, "journal": journal})
+
+    def entry(self, job: str) -> JobEntry | None:
+        """Return what is known of a job that is not published."""
+        if not self._job.exists():
+            return None
+        found = (_read(one) for one in sorted(self.folder.glob(f"*{_SUFFIX}")))
+        return JobEntry(
+            job=job, state=JobState.WRITING, receipts=receipts_of(found), **_read(self._job)
+        )
+
+    def enter(self, receipt: Receipt) -> Receipt:
+        """Enter a finished part; if another attempt was there first, its receipt is returned."""
+        [values] = receipt_values([receipt])
+        [entered] = receipts_of([_create(self._part(receipt.part), values)])
+        return entered
+
+    def forget(self, part: str) -> None:
+        """Take a part out."""
+        self._part(part).unlink(missing_ok=True)
+
+    def _part(self, part: str) -> Path:
+        return self.folder / f"{quote(part, safe='')}{_SUFFIX}"
+
+
+def _create(path: Path, values: dict[str, Any]) -> dict[str, Any]:
+    """Write a document whole, or return the one that is there already."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f"{uuid.uuid4().hex}.draft")
+    try:
+        draft.write_text(dump(values), encoding="utf-8")
+        with suppress(FileExistsError):
+            os.link(draft, path)
+            return values
+        return _read(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return load(path.read_text(encoding="utf-8", errors="replace"), f"the journal {path}")

@@ -1,0 +1,67 @@
+"""What a job leaves for the call that goes on from it: plain values as text, versioned and checked."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from datastores.drivers.base import Receipt
+from datastores.errors import DataError
+
+_VERSION = 1
+_WORD = "datastores"
+
+
+def dump(values: Mapping[str, Any]) -> str:
+    """Return values as a document: a line with its version and checksum, and a line of JSON."""
+    body = json.dumps(values, ensure_ascii=False, separators=(",", ":"))
+    return f"{_WORD} {_VERSION} {_checksum(body)}\n{body}"
+
+
+def load(text: str, what: str) -> dict[str, Any]:
+    """Return the values of a document.
+
+    Args:
+        text: As `dump` returned it.
+        what: What it is of, for the error.
+
+    Raises:
+        DataError: It is damaged, or was written by a newer version.
+    """
+    head, _, body = text.partition("\n")
+    word, version, checksum, *_ = [*head.split(" "), "", "", ""]
+    if word == _WORD and version.isdigit() and int(version) > _VERSION:
+        raise DataError(
+            f"{what} was written by a newer version of datastores (its journal is {version}, ours "
+            f"{_VERSION})",
+            advice="Go on from it with that version, or remove it: datastores jobs clean",
+        )
+    if (word, version, checksum) != (_WORD, str(_VERSION), _checksum(body)):
+        raise DataError(
+            f"{what} is damaged",
+            advice="Nothing was published of it; remove it: datastores jobs clean",
+        )
+    values: dict[str, Any] = json.loads(body)
+    return values
+
+
+def receipt_values(receipts: Iterable[Receipt]) -> list[dict[str, Any]]:
+    """Return receipts as plain values, without what did not fit: that is in their notes."""
+    listed = []
+    for one in receipts:
+        values = dataclasses.asdict(one)
+        del values["unfit"]
+        listed.append(values)
+    return listed
+
+
+def receipts_of(listed: Iterable[Mapping[str, Any]]) -> tuple[Receipt, ...]:
+    """Return the receipts that `receipt_values` listed."""
+    return tuple(Receipt(**{**one, "outputs": tuple(one["outputs"])}) for one in listed)
+
+
+def _checksum(body: str) -> str:
+    return hashlib.blake2b(body.encode(), digest_size=8).hexdigest()

@@ -1,0 +1,132 @@
+"""What makes two calls the same job, and what is kept of one for the call that goes on from it."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from datastores.datastore import StorePath
+from datastores.drivers.base import JobEntry
+from datastores.drivers.journal import dump, load
+from datastores.errors import ConfigurationError
+from datastores.scan import Scan
+from datastores.transfer.endpoints import place
+from datastores.types.digest import Digest
+from datastores.values import Unfit, UnfitExample
+
+_JOB_DIGITS = 12
+# It is in the names of files and of tables.
+_JOB = re.compile(r"[A-Za-z0-9_-]{1,40}")
+# What changes how a copy is made, and not what.
+_INCIDENTAL = frozenset({"workspace", "workers", "verify", "progress", "on_plan", "job"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Which job a call is: the same arguments are the same job until that is acknowledged."""
+
+    job: str
+    given: bool
+    """Whether the user named the job."""
+    request: str
+    """A hash of what is copied where and how."""
+    source: str
+    target: str
+
+    @classmethod
+    def of(
+        cls, source: StorePath | Scan, target: StorePath, options: Mapping[str, Any]
+    ) -> Identity:
+        """Return the identity of a call, without any I/O."""
+        words = {name: options[name] for name in sorted(options.keys() - _INCIDENTAL)}
+        parts = [_named(source), _named(target), words]
+        request = _hash(json.dumps(parts, default=str, sort_keys=True))
+        given = options.get("job")
+        if given is not None and not _JOB.fullmatch(given):
+            raise ConfigurationError(
+                f"{given!r} is no name for a job",
+                advice="Use 1 to 40 letters, digits, hyphens and underscores",
+            )
+        return cls(
+            job=given or request[:_JOB_DIGITS],
+            given=given is not None,
+            request=request,
+            source=source.label if isinstance(source, Scan) else place(source),
+            target=place(target),
+        )
+
+    def journal(self, schema: str) -> str:
+        """Return what the job's entry keeps.
+
+        Args:
+            schema: A text that tells the rows' columns from others; empty for files.
+        """
+        return dump({"request": self.request, "source": self.source, "schema": _hash(schema)})
+
+    def check(self, entry: JobEntry) -> None:
+        """Refuse to go on from a job that is another copy's.
+
+        Raises:
+            ConfigurationError: It is.
+            DataError: The entry is damaged, or a newer version's.
+        """
+        kept = load(entry.journal, f"the journal of job {self.job}")
+        if kept["request"] != self.request:
+            raise ConfigurationError(
+                f"job {self.job} is of another copy: from {kept['source']} to {entry.target}",
+                advice=f"Give another job=, or forget that one: datastores jobs clean {self.job}",
+            )
+
+    def has_schema(self, entry: JobEntry, schema: str) -> bool:
+        """Return whether what an earlier call staged has these columns."""
+        kept = load(entry.journal, f"the journal of job {self.job}")
+        return bool(kept["schema"] == _hash(schema))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartNote:
+    """What is kept with a part's receipt."""
+
+    marks: tuple[str | None, ...]
+    """Of the pieces of the source that it holds."""
+    rows_read: tuple[int, ...]
+    """Of each piece."""
+    bytes_read: int
+    digest: Digest | None
+    """Of the rows as they were sent, if they were to be verified."""
+    unfit: Unfit
+
+    def dump(self) -> str:
+        """Return it as text."""
+        return dump(dataclasses.asdict(self))
+
+    @classmethod
+    def load(cls, text: str, part: str) -> PartNote:
+        """Return what was dumped."""
+        values = load(text, f"the journal of part {part}")
+        unfit, digest = values["unfit"], values["digest"]
+        examples = tuple(UnfitExample(**one) for one in unfit["examples"])
+        return cls(
+            marks=tuple(values["marks"]),
+            rows_read=tuple(values["rows_read"]),
+            bytes_read=values["bytes_read"],
+            digest=None if digest is None else Digest(**digest),
+            unfit=Unfit(**{**unfit, "examples": examples}),
+        )
+
+
+def _named(end: StorePath | Scan) -> list[Any]:
+    """Return what tells a place or a scan from others."""
+    if isinstance(end, StorePath):
+        return [end.store.type, end.store.driver.place, end.path]
+    request = dataclasses.asdict(end.request)
+    return [end.driver.type_name, end.driver.place, request]
+
+
+def _hash(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
