@@ -95,9 +95,9 @@ class Stage:
     def may_go_on(self, error: BaseException) -> bool:
         """Leave the staging to a later call if that may get further than this one; say so."""
         # Whoever pressed Ctrl-C may think again; what `progress` raised ends it.
-        stopped = not isinstance(error, Exception) and error is not self._listener.error
+        stopped = not isinstance(error, Exception)
         passes = stopped or (isinstance(error, DatastoreError) and error.transient)
-        if not passes or not self._finished:
+        if error is self._listener.error or not passes or not self._finished:
             return False
         self._job.leave()
         plan = self._job.plan
