@@ -38,14 +38,13 @@ _COMMIT_SECONDS, _ASK_SECONDS = 20.0, 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class _Attempt:
-    """A transaction that holds the part's rows, and nobody else sees."""
+class _Transaction:
+    """What holds the part's rows, and nobody else sees."""
 
     connection: Connection
     commit: Callable[[], None]
     close: weakref.finalize[..., Any]
     """Ends it when nobody does; without a commit before, nothing of it stays."""
-    receipt: Receipt
 
 
 class DirectWriteSession(WriteSession):
@@ -67,7 +66,9 @@ class DirectWriteSession(WriteSession):
         self._target = Target(request, prepared)
         # Attempts at the part, and publishing, come one after the other.
         self._lock = threading.Lock()
-        self._attempt: _Attempt | None = None
+        self._transaction: _Transaction | None = None
+        self._receipt: Receipt | None = None
+        """Of the rows in the transaction, once they are all there."""
         self._broke = False
         """Whether the rows were lost with their connection, so that writing them again may help."""
         self._published: Receipt | None = None
@@ -95,19 +96,40 @@ class DirectWriteSession(WriteSession):
             if published := self._find_published():
                 return published
             self._refuse_another(part)
-            self._drop()
-            connection = self._client.pool.take()
-            close = weakref.finalize(self, connection.close)
-            transaction = ExitStack()
+            if self._receipt is not None:
+                self._drop()
+            transaction, self._transaction = self._transaction or self._begun(), None
             try:
                 with translated("write", str(self.request.table)):
-                    transaction.enter_context(connection.transaction())
-                    receipt = self._load(connection, part, batches, note)
+                    receipt = self._load(transaction.connection, part, batches, note)
             except BaseException:
-                close()
+                transaction.close()
                 raise
-            self._attempt = _Attempt(connection, transaction.close, close, receipt)
+            self._transaction, self._receipt = transaction, receipt
             return receipt
+
+    def open(self) -> None:
+        """Begin the transaction, so that it shows that the job lives.
+
+        Raises:
+            ConflictError: Somebody else is at the same job.
+        """
+        self._transaction = self._begun()
+
+    def _begun(self) -> _Transaction:
+        connection = self._client.pool.take()
+        close = weakref.finalize(self, connection.close)
+        transaction = ExitStack()
+        try:
+            with translated("begin", str(self.request.table)):
+                transaction.enter_context(connection.transaction())
+                connection.keep_open()
+                if self._staging is not None:
+                    leftovers.claim(connection, self._staging)
+        except BaseException:
+            close()
+            raise
+        return _Transaction(connection, transaction.close, close)
 
     def _load(
         self,
@@ -116,7 +138,6 @@ class DirectWriteSession(WriteSession):
         batches: pa.RecordBatchReader,
         note: Callable[[], str],
     ) -> Receipt:
-        connection.keep_open()
         straight = self._prepared.detour is None
         if straight:
             self._target.open(connection)
@@ -132,7 +153,7 @@ class DirectWriteSession(WriteSession):
         return Receipt(part=part, rows=rows, bytes=size, note=note())
 
     def _refuse_another(self, part: str) -> None:
-        if self._attempt is None or self._attempt.receipt.part == part:
+        if self._receipt is None or self._receipt.part == part:
             return
         why = self._prepared.unstaged
         raise PreconditionFailedError(
@@ -149,8 +170,8 @@ class DirectWriteSession(WriteSession):
         with self._lock:
             if self._find_published():
                 return
-            attempt = self._attempt
-            if attempt is None or set(receipts) != {attempt.receipt}:
+            transaction, receipt = self._transaction, self._receipt
+            if transaction is None or receipt is None or set(receipts) != {receipt}:
                 lost = ConnectionFailedError if self._broke else PreconditionFailedError
                 raise lost(
                     f"the rows for {self.request.table} are not in a transaction of this session",
@@ -162,28 +183,28 @@ class DirectWriteSession(WriteSession):
             try:
                 with translated("publish", str(self.request.table)):
                     if self._prepared.detour is not None:
-                        self._target.open(attempt.connection)
-                        self._target.fill(attempt.connection, [_TEMPORARY], attempt.receipt.rows)
-                    if self._staging:
-                        self._staging.finish(attempt.connection, [attempt.receipt])
-                    self._commit(attempt)
+                        self._target.open(transaction.connection)
+                        self._target.fill(transaction.connection, [_TEMPORARY], receipt.rows)
+                    if self._staging is not None:
+                        self._staging.finish(transaction.connection, [receipt])
+                    self._commit(transaction, receipt)
             except DatastoreError as error:
                 self._broke = error.transient
                 raise
             finally:
                 self._drop()
 
-    def _commit(self, attempt: _Attempt) -> None:
-        [(transaction,)] = attempt.connection.execute("SELECT pg_catalog.txid_current()").fetchall()
-        self._in_doubt = (transaction, attempt.receipt)
+    def _commit(self, transaction: _Transaction, receipt: Receipt) -> None:
+        [(number,)] = transaction.connection.execute("SELECT pg_catalog.txid_current()").fetchall()
+        self._in_doubt = (number, receipt)
         try:
-            attempt.commit()
+            transaction.commit()
         except psycopg.Error:
             # Refused, or its reply was lost: the server knows.
             if self._find_published() is None:
                 raise
         else:
-            self._published, self._in_doubt = attempt.receipt, None
+            self._published, self._in_doubt = receipt, None
 
     def _find_published(self) -> Receipt | None:
         """Return what was published; asks the server if a reply to COMMIT was lost.
@@ -235,10 +256,10 @@ class DirectWriteSession(WriteSession):
 
     def _drop(self) -> None:
         """Give the connection back; what was not committed is gone with it."""
-        attempt, self._attempt = self._attempt, None
-        if attempt is not None:
-            attempt.close.detach()
-            self._client.pool.give_back(attempt.connection)
+        transaction, self._transaction, self._receipt = self._transaction, None, None
+        if transaction is not None:
+            transaction.close.detach()
+            self._client.pool.give_back(transaction.connection)
 
     @override
     def discard(self) -> None:
@@ -251,4 +272,3 @@ class DirectWriteSession(WriteSession):
     def leave(self) -> None:
         with self._lock:
             self._drop()
-        self._client.pool.release(self.request.job)

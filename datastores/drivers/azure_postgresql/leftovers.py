@@ -28,29 +28,43 @@ def hold(client: Client, staging: Staging, *, alone: bool) -> None:
     Raises:
         ConflictError: Somebody is.
     """
-    held_here = client.pool.holds(staging.job)
-    if held_here and not alone:
+    if client.pool.holds(staging.job):
+        if alone:
+            raise _conflict(staging)
         return
-    shared = "" if alone else "_shared"
 
     def held(connection: Connection) -> None:
         connection.begin("READ ONLY")
         connection.keep_open()
-        [(given,)] = run(
-            connection,
-            f"SELECT pg_catalog.pg_try_advisory_xact_lock{shared}({_KEY})",
-            _key(staging),
-        ).fetchall()
-        if held_here or not given:
-            raise ConflictError(
-                f"job {staging.job} is being written by somebody else",
-                driver=DIALECT.engine,
-                operation="begin",
-                advice="Wait until that is over, or give another job=",
-            )
+        claim(connection, staging, alone=alone)
         client.pool.hold(staging.job, connection)
 
     client.repeated("begin", None, held)
+
+
+def claim(connection: Connection, staging: Staging, *, alone: bool = True) -> None:
+    """Show that a job lives, until the connection's transaction ends.
+
+    Raises:
+        ConflictError: Somebody else does.
+    """
+    shared = "" if alone else "_shared"
+    [(given,)] = run(
+        connection,
+        f"SELECT pg_catalog.pg_try_advisory_xact_lock{shared}({_KEY})",
+        _key(staging),
+    ).fetchall()
+    if not given:
+        raise _conflict(staging)
+
+
+def _conflict(staging: Staging) -> ConflictError:
+    return ConflictError(
+        f"job {staging.job} is being written by somebody else",
+        driver=DIALECT.engine,
+        operation="begin",
+        advice="Wait until that is over, or give another job=",
+    )
 
 
 def end(client: Client, staging: Staging) -> None:

@@ -36,16 +36,20 @@ def begin(client: Client, request: WriteRequest) -> WriteSession:
     staging = Staging(client.config.staging_schema, request.job)
     if prepared.direct and not prepared.journaled:
         return DirectWriteSession(client, request, prepared, None)
-    leftovers.hold(client, staging, alone=request.journal is not None)
+    session: DirectWriteSession | StagedWriteSession
+    if prepared.direct:
+        session = DirectWriteSession(client, request, prepared, staging)
+        session.open()
+    else:
+        session = StagedWriteSession(client, request, prepared)
+        leftovers.hold(client, staging, alone=request.journal is not None)
     try:
         with client.transaction("begin", str(request.table)) as connection:
             staging.prepare(connection, request, prepared.new if prepared.aside else None)
     except BaseException:
-        client.pool.release(request.job)
+        session.leave()
         raise
-    if prepared.direct:
-        return DirectWriteSession(client, request, prepared, staging)
-    return StagedWriteSession(client, request, prepared)
+    return session
 
 
 def find_job(client: Client, job: str) -> JobEntry | None:
