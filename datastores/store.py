@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Self
 from typing_extensions import override
 
 from datastores.display import html_table
-from datastores.drivers.base import Driver, FileDriver, TableDriver, require
+from datastores.drivers.base import Driver, FileDriver, JobEntry, TableDriver, require
 from datastores.drivers.registry import driver_class
-from datastores.errors import ConfigurationError, located
-from datastores.values import Capabilities, Leftover
+from datastores.errors import ConfigurationError, DataError, NotFoundError, did_you_mean, located
+from datastores.values import Capabilities
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -116,17 +116,44 @@ class Store:
 
             forget_renderings(self._driver)
 
-    def clean(self) -> Sequence[Leftover]:
-        """Remove what killed writes and copies left staged here, and return what it was.
+    def jobs(self) -> Sequence[JobEntry]:
+        """Return the writes and copies into this store that were begun and are not finished.
 
-        Those that still run, in this process or any other, are left alone.
+        Those that are being made now are among them. The same call of `copy` goes on from one.
+        """
+        with self._located("jobs"):
+            return self.tabular.jobs()
+
+    def clean(self, *jobs: str) -> Sequence[JobEntry]:
+        """Forget jobs, and remove what they staged; what they published stays. Return what they were.
+
+        Args:
+            *jobs: Their ids, whether they live or not. Without any, all at which no process works,
+                this one or another.
 
         Raises:
-            UnsupportedOperationError: The store's capabilities do not declare it.
+            NotFoundError: There is no such job.
+            UnsupportedOperationError: None is named, and the store cannot tell which live.
         """
         with self._located("clean"):
-            require(self.driver, "clean", declared=self.capabilities.clean)
-            return self.driver.clean()
+            driver = self.tabular
+            if not jobs:
+                require(driver, "clean without a job's id", declared=self.capabilities.clean)
+                return driver.clean()
+            try:
+                known = {one.job: one for one in driver.jobs()}
+            except DataError:
+                # A damaged journal tells nothing, and is forgotten all the same.
+                for job in jobs:
+                    driver.forget_job(job)
+                return ()
+            for job in jobs:
+                if job not in known:
+                    raise NotFoundError(
+                        f"no job {job!r}", advice=did_you_mean(job, known, "The jobs are")
+                    )
+                driver.forget_job(job)
+            return [known[job] for job in jobs]
 
     def close(self) -> None:
         """Close what the store opened; using it again opens it again."""

@@ -269,19 +269,6 @@ class FileInfo:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Leftover:
-    """What one killed write had staged."""
-
-    job: str
-    target: str
-    """The table it was for; it never showed there, unless it was published just before."""
-    began: datetime
-    """In UTC."""
-    bytes: int
-    """On the service's disk."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:
     """What one driver can do: checked before any I/O, tested both ways, printed in the docs."""
 
@@ -302,7 +289,7 @@ class Capabilities:
     on_unfit: bool = False
     """A user may choose what becomes of values that cannot be held exactly: an `OnUnfit`."""
     clean: bool = False
-    """What killed writes left in the staging is found and removed by one call."""
+    """Jobs that nobody works at are told from living ones, so that one call removes them all."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain values, in their order here."""

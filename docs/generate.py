@@ -114,7 +114,7 @@ def azure_postgresql() -> str:
         ["readers divided by columns that the caller names (`split_by`)", _yes(able.split_by)],
         ["parts read and written by other processes", _yes(able.processes)],
         ["a choice for values that cannot be held (`on_unfit`)", _yes(able.on_unfit)],
-        ["what killed writes staged is removed by one call (`clean`)", _yes(able.clean)],
+        ["jobs that nobody works at are told from living ones (`clean`)", _yes(able.clean)],
     ]
     parts = {
         "settings": _table(["setting", "default"], _settings(driver.config_type)),

@@ -6,11 +6,12 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from datastores.drivers.base import FileDriver, FolderChange, JobEntry, JobState, Receipt
-from datastores.drivers.journal import dump, load, receipt_values, receipts_of
+from datastores.drivers.journal import dump, load, now, receipt_values, receipts_of
 from datastores.errors import AlreadyExistsError, DatastoreError, NotFoundError
 from datastores.location import join_path
 
@@ -68,7 +69,7 @@ class FileJournal:
 
     def begin(self, target: str, journal: str) -> None:
         """Enter the job, unless an earlier call did."""
-        self._create(_JOB, {"target": target, "journal": journal})
+        self._create(_JOB, {"target": target, "journal": journal, "began": now()})
 
     def entry(self) -> JobEntry | None:
         """Return what is known of the job, or None."""
@@ -78,7 +79,14 @@ class FileJournal:
         done = self._read(_PUBLICATION)
         receipts = self.receipts() if done is None else receipts_of(done["receipts"])
         state = JobState.WRITING if done is None else JobState.PUBLISHED
-        return JobEntry(job=self._job, state=state, receipts=receipts, **job)
+        return JobEntry(
+            job=self._job,
+            target=job["target"],
+            state=state,
+            journal=job["journal"],
+            receipts=receipts,
+            began=datetime.fromisoformat(job["began"]),
+        )
 
     def receipts(self) -> tuple[Receipt, ...]:
         """Return those of the parts that are finished."""
@@ -165,6 +173,17 @@ def find_job(driver: FileDriver, job: str) -> JobEntry | None:
             journal.remove()
             return None
     return entry
+
+
+def all_jobs(driver: FileDriver) -> list[JobEntry]:
+    """Return the jobs that are in the staging, the oldest first."""
+    try:
+        folders = driver.filesystem.ls(driver.config.staging_path, detail=False)
+    except NotFoundError:
+        return []
+    names = [unquote(one.rstrip("/").rpartition("/")[2]) for one in folders]
+    found = [FileJournal(driver, name).entry() for name in names]
+    return sorted((one for one in found if one is not None), key=lambda one: one.began)
 
 
 def _receipt_of(part: str) -> str:

@@ -10,7 +10,7 @@ import pyarrow as pa
 from typing_extensions import override
 
 from datastores.bridges.discovery import find_dataset, list_tables, read_schema
-from datastores.bridges.file_journal import FileJournal, find_job
+from datastores.bridges.file_journal import FileJournal, all_jobs, find_job
 from datastores.bridges.file_reads import (
     FileSplit,
     bound_filters,
@@ -122,6 +122,10 @@ class FilesAsTables(TableDriver):
     @override
     def find_job(self, job: str) -> JobEntry | None:
         return find_job(self.files, job)
+
+    @override
+    def jobs(self) -> list[JobEntry]:
+        return all_jobs(self.files)
 
     @override
     def forget_job(self, job: str) -> None:

@@ -14,7 +14,6 @@ from typing_extensions import override
 
 import datastores
 from datastores.cli.check import check
-from datastores.cli.cleaning import clean
 from datastores.cli.comparing import diff
 from datastores.cli.copying import cp
 from datastores.cli.demo import demo
@@ -26,6 +25,7 @@ from datastores.cli.failures import (
     report_warning,
 )
 from datastores.cli.files import cat, ls, rm, stat
+from datastores.cli.jobs import jobs
 from datastores.cli.signals import StopSignals
 from datastores.cli.stores import stores
 from datastores.cli.tables import head, query, schema, tables
@@ -70,7 +70,7 @@ Completion of commands and options, for bash (or zsh, fish):
     cls=_Program,
     epilog=_EPILOG,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    commands=[stores, check, ls, cat, stat, rm, head, schema, tables, query, cp, diff, clean, demo],
+    commands=[stores, check, ls, cat, stat, rm, head, schema, tables, query, cp, diff, jobs, demo],
 )
 @click.version_option(datastores.__version__, prog_name="datastores")
 def program() -> None:

@@ -10,6 +10,7 @@ import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -19,7 +20,7 @@ from datastores.drivers.config import DriverConfig
 from datastores.drivers.network import Endpoint
 from datastores.errors import UnsupportedOperationError
 from datastores.filters import Filters
-from datastores.values import Capabilities, Leftover, OnUnfit, TableName, Unfit, WriteMode
+from datastores.values import Capabilities, OnUnfit, TableName, Unfit, WriteMode
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -64,14 +65,6 @@ class Driver(ABC):
             AuthenticationError: The service does not accept it.
         """
         raise UnsupportedOperationError(f"a {self.type_name} datastore needs no sign-in")
-
-    def clean(self) -> list[Leftover]:
-        """Remove what killed writes left in the staging, and return what it was.
-
-        Called only where `capabilities` declare it. A write that still runs, in whichever process,
-        is left alone.
-        """
-        raise UnsupportedOperationError(f"a {self.type_name} datastore is not cleaned")
 
     def close(self) -> None:  # noqa: B027  # a driver that holds nothing open is fine
         """Close what this driver opened; a closed driver opens again on next use."""
@@ -315,6 +308,13 @@ class JobEntry:
     """As the request has it; empty if no call goes on from it."""
     receipts: tuple[Receipt, ...]
     """Of the parts that are finished."""
+    began: datetime
+    """In UTC."""
+
+    @property
+    def bytes(self) -> int:
+        """How many the finished parts have, as they were staged."""
+        return sum(one.bytes for one in self.receipts)
 
 
 class WriteSession(ABC):
@@ -423,6 +423,17 @@ class TableDriver(Driver):
         Raises:
             DataError: The journal is damaged, or a newer version's.
         """
+
+    @abstractmethod
+    def jobs(self) -> list[JobEntry]:
+        """Return the jobs that were begun and not forgotten, the oldest first; nothing is finished."""
+
+    def clean(self) -> list[JobEntry]:
+        """Forget each job that no process works at, and return what they were.
+
+        Called only where `capabilities` declare it.
+        """
+        raise UnsupportedOperationError(f"a {self.type_name} datastore is not cleaned")
 
     @abstractmethod
     def forget_job(self, job: str) -> None:

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from datastores.drivers.base import Receipt
@@ -61,6 +62,11 @@ def receipt_values(receipts: Iterable[Receipt]) -> list[dict[str, Any]]:
 def receipts_of(listed: Iterable[Mapping[str, Any]]) -> tuple[Receipt, ...]:
     """Return the receipts that `receipt_values` listed."""
     return tuple(Receipt(**{**one, "outputs": tuple(one["outputs"])}) for one in listed)
+
+
+def now() -> str:
+    """Return this moment as documents hold it."""
+    return datetime.now(UTC).isoformat()
 
 
 def _checksum(body: str) -> str:

@@ -90,9 +90,11 @@ class FileJob(Job):
         target: StorePath,
         options: CopyOptions,
         identity: Identity,
+        entry: JobEntry | None,
     ) -> None:
         assert isinstance(source, StorePath)  # noqa: S101  # copies_bytes has looked
         self._identity = identity
+        self._entry = entry
         self._source, self._target = source.store, target.store
         self._mode = WriteMode.parse(options.get("mode", WriteMode.CREATE))
         require(
@@ -136,10 +138,12 @@ class FileJob(Job):
         )
 
     @override
-    def begin(self, entry: JobEntry | None) -> JobEntry | None:
+    def begin(self) -> JobEntry | None:
         with self._at_target():
-            self._journal.begin(self._file or self._folder, self._identity.journal(""))
-        return entry
+            self._journal.begin(
+                self._file or self._folder, self._identity.journal("", len(self.parts))
+            )
+        return self._entry
 
     @override
     def run(self, part: Part, meter: Meter) -> Receipt:

@@ -17,7 +17,7 @@ from datastores.errors import ConfigurationError
 from datastores.scan import Scan
 from datastores.transfer.endpoints import place
 from datastores.types.digest import Digest
-from datastores.values import Unfit, UnfitExample
+from datastores.values import OnUnfit, Unfit, UnfitExample, UnfitPolicy
 
 _JOB_DIGITS = 12
 # It is in the names of files and of tables.
@@ -37,13 +37,15 @@ class Identity:
     """A hash of what is copied where and how."""
     source: str
     target: str
+    call: Mapping[str, Any] | None
+    """The arguments as plain values, for whoever knows the job's id only; None if they are not such."""
 
     @classmethod
     def of(
         cls, source: StorePath | Scan, target: StorePath, options: Mapping[str, Any]
     ) -> Identity:
         """Return the identity of a call, without any I/O."""
-        words = {name: options[name] for name in sorted(options.keys() - _INCIDENTAL)}
+        words = {name: _plain(options[name]) for name in options.keys() - _INCIDENTAL}
         parts = [_named(source), _named(target), words]
         request = _hash(json.dumps(parts, default=str, sort_keys=True))
         given = options.get("job")
@@ -58,15 +60,18 @@ class Identity:
             request=request,
             source=source.label if isinstance(source, Scan) else place(source),
             target=place(target),
+            call=_call(source, target, words),
         )
 
-    def journal(self, schema: str) -> str:
+    def journal(self, schema: str, splits: int) -> str:
         """Return what the job's entry keeps.
 
         Args:
             schema: A text that tells the rows' columns from others; empty for files.
+            splits: Into how many pieces the source was to be divided.
         """
-        return dump({"request": self.request, "source": self.source, "schema": _hash(schema)})
+        kept = {"request": self.request, "source": self.source, "call": self.call}
+        return dump({**kept, "schema": _hash(schema), "splits": splits})
 
     def check(self, entry: JobEntry) -> None:
         """Refuse to go on from a job that is another copy's.
@@ -81,6 +86,10 @@ class Identity:
                 f"job {self.job} is of another copy: from {kept['source']} to {entry.target}",
                 advice=f"Give another job=, or forget that one: datastores jobs clean {self.job}",
             )
+
+    def splits(self, entry: JobEntry) -> int:
+        """Return how many pieces an earlier call asked for: others would not be the same."""
+        return int(load(entry.journal, f"the journal of job {self.job}")["splits"])
 
     def has_schema(self, entry: JobEntry, schema: str) -> bool:
         """Return whether what an earlier call staged has these columns."""
@@ -126,6 +135,43 @@ def _named(end: StorePath | Scan) -> list[Any]:
         return [end.store.type, end.store.driver.place, end.path]
     request = dataclasses.asdict(end.request)
     return [end.driver.type_name, end.driver.place, request]
+
+
+def call_of(entry: JobEntry) -> tuple[str, str, dict[str, Any]]:
+    """Return the arguments of the `copy` that a job is of: source, target and options.
+
+    Raises:
+        ConfigurationError: They are not known: one end is a scan, a query or a store without a name.
+    """
+    kept = load(entry.journal, f"the journal of job {entry.job}") if entry.journal else {}
+    if kept.get("call") is None:
+        raise ConfigurationError(
+            f"job {entry.job} does not tell the call that it is of",
+            advice="Make the same call again, which goes on from it",
+        )
+    call = kept["call"]
+    return call["source"], call["target"], call["options"]
+
+
+def _call(
+    source: StorePath | Scan, target: StorePath, words: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    ends = [one for one in (source, target) if isinstance(one, StorePath) and one.store.name]
+    try:
+        held = json.loads(json.dumps(words)) == words
+    except (TypeError, ValueError):
+        held = False
+    if len(ends) != len((source, target)) or not held:
+        return None
+    return {"source": str(source), "target": str(target), "options": words}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, OnUnfit) and not value.columns:
+        return str(value.default)
+    if isinstance(value, OnUnfit) and value.default is UnfitPolicy.RAISE:
+        return dict(value.columns)
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _hash(text: str) -> str:

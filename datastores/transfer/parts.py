@@ -32,15 +32,8 @@ class Job(ABC):
     parts: Sequence[Part]
 
     @abstractmethod
-    def begin(self, entry: JobEntry | None) -> JobEntry | None:
-        """Prepare the staging.
-
-        Args:
-            entry: What an earlier call of the same job left.
-
-        Returns:
-            The entry, if the parts that it names are there to be used.
-        """
+    def begin(self) -> JobEntry | None:
+        """Prepare the staging; return what an earlier call left there that is of use."""
 
     @abstractmethod
     def run(self, part: Part, meter: Meter) -> Receipt:

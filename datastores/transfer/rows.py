@@ -55,8 +55,10 @@ class RowJob(Job):
         target: StorePath,
         options: CopyOptions,
         identity: Identity,
+        entry: JobEntry | None,
     ) -> None:
         self._identity = identity
+        self._entry = entry
         self._source = row_source(source, options)
         self._target = target
         self._command = _command(source, target, options)
@@ -70,7 +72,10 @@ class RowJob(Job):
         policies = self._policies(options)
         workers = options.get("workers", DEFAULT_WORKERS)
         with self._at_source():
-            self._read_plan: ReadPlan = self._source.driver.plan_read(self._source.request, workers)
+            self._splits = workers if entry is None else identity.splits(entry)
+            self._read_plan: ReadPlan = self._source.driver.plan_read(
+                self._source.request, self._splits
+            )
         try:
             self._conversion = Conversion.plan(
                 self._read_plan.schema,
@@ -96,7 +101,8 @@ class RowJob(Job):
         self.plan = self._copy_plan(write_plan, workers, unfit)
 
     @override
-    def begin(self, entry: JobEntry | None) -> JobEntry | None:
+    def begin(self) -> JobEntry | None:
+        entry = self._entry
         schema = _columns(self._request.schema)
         with self._at_target("copy"):
             if entry is not None and not self._identity.has_schema(entry, schema):
@@ -104,7 +110,9 @@ class RowJob(Job):
                 entry = None
             if self._expectation:
                 self._expectation.before()
-            self._request = replace(self._request, journal=self._identity.journal(schema))
+            self._request = replace(
+                self._request, journal=self._identity.journal(schema, self._splits)
+            )
             try:
                 self._session = self._driver.begin(self._request)
             except ConflictError:

@@ -41,7 +41,7 @@ def plan_copy(source: Any, target: Any, **options: Unpack[CopyOptions]) -> CopyP
     Raises what `copy` would raise before its first part.
     """
     ends = _ends(source, target, options)
-    with _planned(*ends, options, Identity.of(*ends, options)) as job:
+    with _planned(*ends, options, Identity.of(*ends, options), None) as job:
         return job.plan
 
 
@@ -81,11 +81,11 @@ def copy(source: Any, target: Any, **options: Unpack[CopyOptions]) -> CopyReport
             entry = _find_job(ends[1], identity)
             if entry is not None and entry.state is JobState.PUBLISHED:
                 return _acknowledged(ends, identity, entry, options, watch)
-            job = stack.enter_context(_planned(*ends, options, identity))
+            job = stack.enter_context(_planned(*ends, options, identity, entry))
         stage = Stage(job, watch, options.get("progress"))
         with discarded_after(job.discard, identity.job, unless=stage.may_go_on):
             with watch.phase("stage"):
-                kept = job.keep(job.begin(entry))
+                kept = job.keep(job.begin())
                 job.plan = replace(job.plan, parts_kept=len(kept))
                 if on_plan := options.get("on_plan"):
                     on_plan(job.plan)
@@ -115,10 +115,14 @@ def _ends(source: Any, target: Any, options: CopyOptions) -> tuple[StorePath | S
 
 @contextlib.contextmanager
 def _planned(
-    start: StorePath | Scan, end: StorePath, options: CopyOptions, identity: Identity
+    start: StorePath | Scan,
+    end: StorePath,
+    options: CopyOptions,
+    identity: Identity,
+    entry: JobEntry | None,
 ) -> Iterator[Job]:
     kind = FileJob if copies_bytes(start, end, options) else RowJob
-    with contextlib.closing(kind(start, end, options, identity)) as job:
+    with contextlib.closing(kind(start, end, options, identity, entry)) as job:
         yield job
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 
+import click
 import pytest
 
 import datastores
@@ -16,11 +18,19 @@ from datastores.transfer import CopyOptions
 from tests.cli.conftest import Run
 
 
-@pytest.mark.parametrize("name", sorted(program.commands))
-def test_each_command_has_an_example_and_json(run: Run, name: str) -> None:
-    found = run(name, "--help")
+def _commands(group: click.Group, before: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for name, command in sorted(group.commands.items()):
+        if isinstance(command, click.Group):
+            yield from _commands(command, (*before, name))
+        else:
+            yield (*before, name)
+
+
+@pytest.mark.parametrize("words", list(_commands(program)), ids=" ".join)
+def test_each_command_has_an_example_and_json(run: Run, words: tuple[str, ...]) -> None:
+    found = run(*words, "--help")
     assert found.code == 0
-    assert f"datastores {name}" in found.out.partition("Examples:")[2]
+    assert f"datastores {' '.join(words)}" in found.out.partition("Examples:")[2]
     assert "--json" in found.out
     assert max(map(len, found.out.splitlines())) <= 100
 

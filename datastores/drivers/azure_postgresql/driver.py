@@ -18,7 +18,7 @@ from datastores.drivers.azure_postgresql.read import (
     schema_of,
 )
 from datastores.drivers.azure_postgresql.snapshot import export_snapshot
-from datastores.drivers.azure_postgresql.staging import Staging
+from datastores.drivers.azure_postgresql.staging import Staging, entries
 from datastores.drivers.azure_postgresql.write import begin, find_job
 from datastores.drivers.base import (
     JobEntry,
@@ -33,7 +33,7 @@ from datastores.drivers.base import (
 from datastores.drivers.network import Endpoint
 from datastores.drivers.sql.reading import check_read
 from datastores.errors import ConfigurationError
-from datastores.values import Atomicity, Capabilities, Leftover, Snapshot, TableName, WriteMode
+from datastores.values import Atomicity, Capabilities, Snapshot, TableName, WriteMode
 
 
 class AzurePostgreSQLDriver(TableDriver):
@@ -78,7 +78,7 @@ class AzurePostgreSQLDriver(TableDriver):
         return self._client.look("connect", None, found)
 
     @override
-    def clean(self) -> list[Leftover]:
+    def clean(self) -> list[JobEntry]:
         return leftovers.clean(self._client)
 
     @override
@@ -136,6 +136,11 @@ class AzurePostgreSQLDriver(TableDriver):
     @override
     def find_job(self, job: str) -> JobEntry | None:
         return find_job(self._client, job)
+
+    @override
+    def jobs(self) -> list[JobEntry]:
+        schema = self.config.staging_schema
+        return self._client.look("jobs", schema, lambda connection: entries(connection, schema))
 
     @override
     def forget_job(self, job: str) -> None:

@@ -7,14 +7,12 @@ the transaction, and would get lost behind a pooler.
 
 from __future__ import annotations
 
-from datetime import UTC
-
 from datastores.drivers.azure_postgresql.catalog import DIALECT
 from datastores.drivers.azure_postgresql.client import Client
 from datastores.drivers.azure_postgresql.connection import Connection, run
-from datastores.drivers.azure_postgresql.staging import Staging
+from datastores.drivers.azure_postgresql.staging import Staging, entries
+from datastores.drivers.base import JobEntry
 from datastores.errors import ConflictError
-from datastores.values import Leftover
 
 
 def hold(client: Client, staging: Staging, *, alone: bool) -> None:
@@ -76,39 +74,37 @@ def end(client: Client, staging: Staging) -> None:
         client.pool.release(staging.job)
 
 
-def clean(client: Client) -> list[Leftover]:
+def clean(client: Client) -> list[JobEntry]:
     """Remove the staging of each job that nobody holds, and return what it was."""
     schema = client.config.staging_schema
-    found = client.look("clean", schema, lambda connection: _jobs(connection, schema))
+
+    def ours(connection: Connection) -> list[JobEntry]:
+        if not Staging(schema, "").exists(connection):
+            return []
+        mine = _mine(connection, schema)
+        return [one for one in entries(connection, schema) if one.job in mine]
+
+    found = client.look("clean", schema, ours)
     return [one for one in found if _removed(client, Staging(schema, one.job))]
 
 
-def _jobs(connection: Connection, schema: str) -> list[Leftover]:
+def _mine(connection: Connection, schema: str) -> set[str]:
     """Return the jobs whose staging is ours to drop."""
-    staging = Staging(schema, "")
-    if not staging.exists(connection):
-        return []
+    jobs = Staging(schema, "").jobs
     rows = run(
         connection,
         f"""
-        SELECT job, target, began, coalesce(sum(pg_catalog.pg_total_relation_size(c.oid)), 0)::bigint
-        FROM {staging.jobs} LEFT JOIN (
+        SELECT job FROM {jobs} LEFT JOIN (
             pg_catalog.pg_class c
             JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace AND n.nspname = $1
         ) ON c.relkind = 'r' AND (c.relname IN ('table_' || job, 'parts_' || job)
             OR pg_catalog.starts_with(c.relname, 'rows_' || job || '_'))
         WHERE pg_catalog.has_table_privilege($2, 'DELETE')
-        GROUP BY job, target, began
-        HAVING coalesce(bool_and(pg_catalog.pg_has_role(c.relowner, 'USAGE')), true)
-        ORDER BY began, job
+        GROUP BY job HAVING coalesce(bool_and(pg_catalog.pg_has_role(c.relowner, 'USAGE')), true)
         """,
-        schema,
-        staging.jobs,
+        *(schema, jobs),
     ).fetchall()
-    return [
-        Leftover(job=job, target=target, began=began.astimezone(UTC), bytes=size)
-        for job, target, began, size in rows
-    ]
+    return {job for (job,) in rows}
 
 
 def _removed(client: Client, staging: Staging) -> bool:

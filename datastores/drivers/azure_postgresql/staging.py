@@ -12,6 +12,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import UTC
 
 from datastores.drivers.azure_postgresql.catalog import DIALECT
 from datastores.drivers.azure_postgresql.connection import Connection, run
@@ -113,7 +114,7 @@ class Staging:
 
     def receipts(self, connection: Connection) -> tuple[Receipt, ...]:
         """Return those of the parts that are finished."""
-        if not self._has(connection, self._parts):
+        if not self._may_read(connection):
             return ()
         rows = run(connection, f"SELECT part, rows, bytes, note FROM {self.parts} ORDER BY part")
         return tuple(
@@ -123,24 +124,7 @@ class Staging:
 
     def entry(self, connection: Connection) -> JobEntry | None:
         """Return what is known of the job, or None."""
-        if not self.exists(connection):
-            return None
-        found = run(
-            connection,
-            f"SELECT target, coalesce(journal, ''), receipts FROM {self.jobs} WHERE job = $1",
-            self.job,
-        ).fetchone()
-        if found is None:
-            return None
-        target, journal, published = found
-        if published is None:
-            state, receipts = JobState.WRITING, self.receipts(connection)
-        else:
-            state = JobState.PUBLISHED
-            receipts = receipts_of(load(published, f"the journal of job {self.job}")["receipts"])
-        return JobEntry(
-            job=self.job, target=target, state=state, journal=journal, receipts=receipts
-        )
+        return next(iter(entries(connection, self.schema, self.job)), None)
 
     def finish(self, connection: Connection, receipts: Sequence[Receipt]) -> None:
         """Enter that the job is published, in the transaction that does it.
@@ -267,6 +251,15 @@ class Staging:
         )
         return [name for (name,) in found.fetchall()]
 
+    def _may_read(self, connection: Connection) -> bool:
+        """Return whether there are parts, and this role may look at them."""
+        [(may,)] = run(
+            connection,
+            "SELECT pg_catalog.has_table_privilege(pg_catalog.to_regclass($1), 'SELECT')",
+            self.parts,
+        ).fetchall()
+        return bool(may)
+
     def _lock(self, connection: Connection) -> None:
         # One at a time creates or drops what jobs share; the lock ends with the transaction.
         connection.execute(
@@ -291,3 +284,34 @@ class Staging:
             "SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = %s", (self.schema,)
         ).fetchone()
         return found is not None
+
+
+def entries(connection: Connection, schema: str, job: str | None = None) -> list[JobEntry]:
+    """Return what is known of all jobs or of one, the oldest first."""
+    staging = Staging(schema, "")
+    if not staging.exists(connection):
+        return []
+    rows = run(
+        connection,
+        f"SELECT job, target, coalesce(journal, ''), receipts, began FROM {staging.jobs} "
+        "WHERE $1::text IS NULL OR job = $1 ORDER BY began, job",
+        job,
+    ).fetchall()
+    found = []
+    for name, target, journal, published, began in rows:
+        if published is None:
+            state, receipts = JobState.WRITING, Staging(schema, name).receipts(connection)
+        else:
+            state = JobState.PUBLISHED
+            receipts = receipts_of(load(published, f"the journal of job {name}")["receipts"])
+        found.append(
+            JobEntry(
+                job=name,
+                target=target,
+                state=state,
+                journal=journal,
+                receipts=receipts,
+                began=began.astimezone(UTC),
+            )
+        )
+    return found

@@ -25,7 +25,7 @@ from datastores.drivers.duckdb.config import DuckDBConfig
 from datastores.drivers.duckdb.errors import translated
 from datastores.drivers.duckdb.plan import prepare
 from datastores.drivers.duckdb.read import DuckDBSplit, OpenPlan, select, single_select
-from datastores.drivers.duckdb.write import DuckDBWriteSession, find_job, forget_job
+from datastores.drivers.duckdb.write import DuckDBWriteSession, find_job, forget_job, jobs
 from datastores.drivers.sql.parameters import bind_named
 from datastores.drivers.sql.reading import check_read
 from datastores.errors import NotFoundError, PreconditionFailedError
@@ -122,6 +122,10 @@ class DuckDBDriver(TableDriver):
     @override
     def find_job(self, job: str) -> JobEntry | None:
         return find_job(self._client, job)
+
+    @override
+    def jobs(self) -> list[JobEntry]:
+        return jobs(self._client)
 
     @override
     def forget_job(self, job: str) -> None:

@@ -6,12 +6,13 @@ import os
 import uuid
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from datastores.drivers.base import JobEntry, JobState, Receipt
-from datastores.drivers.journal import dump, load, receipt_values, receipts_of
+from datastores.drivers.journal import dump, load, now, receipt_values, receipts_of
 
 _SUFFIX = ".receipt"
 
@@ -28,15 +29,21 @@ class FolderJournal:
 
     def begin(self, target: str, journal: str) -> None:
         """Enter the job, unless an earlier call did."""
-        _create(self._job, {"target": target, "journal": journal})
+        _create(self._job, {"target": target, "journal": journal, "began": now()})
 
     def entry(self, job: str) -> JobEntry | None:
         """Return what is known of a job that is not published."""
         if not self._job.exists():
             return None
         found = (_read(one) for one in sorted(self.folder.glob(f"*{_SUFFIX}")))
+        entered = _read(self._job)
         return JobEntry(
-            job=job, state=JobState.WRITING, receipts=receipts_of(found), **_read(self._job)
+            job=job,
+            target=entered["target"],
+            state=JobState.WRITING,
+            journal=entered["journal"],
+            receipts=receipts_of(found),
+            began=datetime.fromisoformat(entered["began"]),
         )
 
     def enter(self, receipt: Receipt) -> Receipt:

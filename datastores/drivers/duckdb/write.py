@@ -10,8 +10,9 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import duckdb
 import pyarrow as pa
@@ -23,7 +24,7 @@ from datastores.drivers.duckdb.client import Client
 from datastores.drivers.duckdb.errors import translated
 from datastores.drivers.duckdb.folder_journal import FolderJournal
 from datastores.drivers.duckdb.plan import Prepared, WriteColumn, resolve
-from datastores.drivers.journal import dump, load, receipt_values, receipts_of
+from datastores.drivers.journal import dump, load, now, receipt_values, receipts_of
 from datastores.drivers.sql.statements import Publish, duplicate_keys
 from datastores.errors import (
     DataError,
@@ -275,25 +276,46 @@ def forget_job(client: Client, job: str) -> None:
             cursor.execute(f"DELETE FROM {_JOURNAL} WHERE job = $job", {"job": job})
 
 
+def jobs(client: Client) -> list[JobEntry]:
+    """Return the jobs that are not forgotten, the oldest first."""
+    staging = client.config.staging
+    names = [unquote(one.name) for one in staging.iterdir()] if staging.is_dir() else []
+    found = {one: FolderJournal(_folder_of(client, one)).entry(one) for one in names}
+    if client.exists():
+        with client.cursor() as cursor, translated("jobs", client.config.path):
+            found |= {one.job: one for one in _published(cursor)}
+    return sorted((one for one in found.values() if one is not None), key=lambda one: one.began)
+
+
 def find_published(cursor: duckdb.DuckDBPyConnection, job: str) -> JobEntry | None:
     """Return the entry of a job whose rows are in its table."""
+    return next(iter(_published(cursor, job)), None)
+
+
+def _published(cursor: duckdb.DuckDBPyConnection, job: str | None = None) -> list[JobEntry]:
     there = cursor.execute(
         "SELECT 1 FROM duckdb_tables() "
         "WHERE database_name = current_database() AND schema_name = $schema",
         {"schema": JOURNAL_SCHEMA},
     ).fetchall()
-    find = f"SELECT target, journal, receipts FROM {_JOURNAL} WHERE job = $job"
-    found = cursor.execute(find, {"job": job}).fetchall() if there else []
-    if not found:
-        return None
-    [(target, journal, receipts)] = found
-    return JobEntry(
-        job=job,
-        target=target,
-        state=JobState.PUBLISHED,
-        journal=journal,
-        receipts=receipts_of(load(receipts, f"the journal of job {job}")["receipts"]),
-    )
+    if not there:
+        return []
+    found = cursor.execute(
+        f"SELECT job, target, journal, receipts, published FROM {_JOURNAL} "
+        "WHERE $job IS NULL OR job = $job",
+        {"job": job},
+    ).fetchall()
+    return [
+        JobEntry(
+            job=name,
+            target=target,
+            state=JobState.PUBLISHED,
+            journal=journal,
+            receipts=receipts_of(load(receipts, f"the journal of job {name}")["receipts"]),
+            began=datetime.fromisoformat(published),
+        )
+        for name, target, journal, receipts, published in found
+    ]
 
 
 def _note(
@@ -303,15 +325,16 @@ def _note(
     cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {DIALECT.identifier(JOURNAL_SCHEMA)}")
     cursor.execute(
         f"CREATE TABLE IF NOT EXISTS {_JOURNAL} (job VARCHAR PRIMARY KEY, target VARCHAR NOT NULL, "
-        "journal VARCHAR NOT NULL, receipts VARCHAR NOT NULL, published TIMESTAMPTZ NOT NULL)"
+        "journal VARCHAR NOT NULL, receipts VARCHAR NOT NULL, published VARCHAR NOT NULL)"
     )
     values = {
         "job": request.job,
         "target": str(request.table),
         "journal": request.journal or "",
         "receipts": dump({"receipts": receipt_values(receipts)}),
+        "published": now(),
     }
-    listed = "$job, $target, $journal, $receipts, now()"
+    listed = "$job, $target, $journal, $receipts, $published"
     cursor.execute(f"INSERT INTO {_JOURNAL} VALUES ({listed})", values)
 
 

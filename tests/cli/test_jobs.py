@@ -1,0 +1,112 @@
+"""`datastores jobs`: what was begun and did not end is listed, gone on from, or forgotten."""
+
+from __future__ import annotations
+
+import re
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+import datastores
+from datastores import Workspace
+from datastores.errors import ConfigurationError, DataError
+from datastores.transfer import PartProgress
+
+from .conftest import Run, staging
+
+ROWS = pa.table({"id": range(400), "word": ["x" * 50] * 400})
+TARGET = "datastore://files/out/"
+
+
+@pytest.fixture
+def job(folder: Path) -> str:
+    """A copy that was interrupted when its first part was staged; its id."""
+
+    def interrupt(progress: PartProgress) -> None:
+        if progress.done:
+            signal.raise_signal(signal.SIGINT)
+            # Until the main thread has taken it.
+            time.sleep(0.1)
+
+    with Workspace.load(folder / "datastores.yaml") as workspace:
+        workspace["files"].write_table("in/", ROWS, rows_per_file=100)
+        with pytest.raises(KeyboardInterrupt):
+            copied(workspace, workers=4, progress=interrupt)
+        [entry] = workspace["files"].jobs()
+    return entry.job
+
+
+def copied(workspace: Workspace, **options: Any) -> datastores.transfer.CopyReport:
+    """Make the copy that is interrupted."""
+    report: datastores.transfer.CopyReport = datastores.copy(
+        "datastore://files/in/", TARGET, workspace=workspace, types={"id": "int32"}, **options
+    )
+    return report
+
+
+def test_an_interrupted_copy_is_listed_and_gone_on_from(run: Run, folder: Path, job: str) -> None:
+    [record] = run("jobs", "list", "--json").records
+    assert (record["store"], record["job"], record["target"]) == ("files", job, "out/")
+    assert record["state"] == "writing"
+    assert 1 <= record["parts"] <= 4
+    assert job in run("jobs", "list", "files").out
+    resumed = run("jobs", "resume", job)
+    assert resumed.code == 0, resumed.err
+    assert f"{record['parts']} of 4 parts are there" in resumed.out
+    assert run("head", TARGET, "--json").records[0] == {"id": 0, "word": "x" * 50}
+    assert "no job" in run("jobs", "list").out
+    assert staging(folder) == []
+
+
+def test_an_interrupted_copy_is_forgotten(run: Run, folder: Path, job: str) -> None:
+    cleaned = run("jobs", "clean", job)
+    assert cleaned.code == 0, cleaned.err
+    assert job in cleaned.out
+    assert staging(folder) == []
+    again = run("jobs", "clean", job)
+    assert again.code == 3
+    assert "datastores jobs list" in again.err
+
+
+def test_a_job_of_another_copy_is_not_gone_on_from(folder: Path, job: str) -> None:
+    with Workspace.load(folder / "datastores.yaml") as workspace:
+        with pytest.raises(ConfigurationError, match="another copy: from files/in/ to out/"):
+            datastores.copy(
+                "datastore://files/in/", "datastore://files/other/", workspace=workspace, job=job
+            )
+        assert not workspace["files"].exists("other")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "instead", "words"),
+    [
+        ("^datastores 1", "datastores 2", "newer version"),
+        ('"', "'", "damaged"),
+        (".$", "", "damaged"),
+        ("(?s).*", "", "damaged"),
+    ],
+)
+@pytest.mark.parametrize("document", ["job.json", "receipts/0.json"])
+def test_a_journal_that_is_damaged_or_newer_is_refused(
+    folder: Path,
+    run: Run,
+    job: str,
+    document: str,
+    pattern: str,
+    instead: str,
+    words: str,
+) -> None:
+    file = folder / "files" / "_datastores" / job / document
+    file.write_text(re.sub(pattern, instead, file.read_text(), count=1))
+    with Workspace.load(folder / "datastores.yaml") as workspace:
+        with pytest.raises(DataError, match=words) as caught:
+            copied(workspace)
+        assert "jobs clean" in str(caught.value.advice)
+        assert not workspace["files"].exists("out")
+    cleaned = run("jobs", "clean", "--store", "files", job)
+    assert cleaned.code == 0, cleaned.err
+    assert staging(folder) == []
