@@ -1,0 +1,166 @@
+"""What the next call keeps of an interrupted one: only what the source proves to be unchanged."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+import datastores
+from datastores import Workspace
+from datastores.transfer import CopyReport, PartProgress
+from tests.services.postgresql import Database
+
+PARTS = 4
+FILLED = "SELECT n AS id, repeat('x', 200) AS word FROM generate_series(1, 20000) AS n"
+
+
+@pytest.fixture
+def workspace(database: Database, tmp_path: Path) -> Iterator[Workspace]:
+    login = database.owner
+    stores: dict[str, Any] = {
+        "files": {"type": "local", "path": str(tmp_path / "files")},
+        "warehouse": {
+            "type": "azure_postgresql",
+            "server_name": login.host,
+            "port": login.port,
+            "database_name": login.database,
+            "ca_bundle": str(login.ca_file),
+            "credentials": {"username": login.username, "password": "env:RESUME_SECRET"},
+        },
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RESUME_SECRET", login.password)
+        with Workspace.from_mapping({"datastores": stores}) as workspace:
+            yield workspace
+
+
+def interrupted(copy: Callable[..., CopyReport]) -> None:
+    """Make a copy, and press Ctrl-C once all its parts are staged."""
+    done: set[str] = set()
+
+    def interrupt(progress: PartProgress) -> None:
+        if progress.done:
+            done.add(progress.part)
+        if len(done) == PARTS:
+            signal.raise_signal(signal.SIGINT)
+            # Until the main thread has taken it.
+            time.sleep(0.2)
+
+    with pytest.raises(KeyboardInterrupt):
+        copy(progress=interrupt)
+
+
+@pytest.mark.parametrize(
+    ("statements", "kept"),
+    [
+        ([], 4),
+        (["VACUUM ANALYZE orders"], 4),
+        (["CREATE TABLE another AS SELECT 1 AS n"], 4),
+        # There is room on its page for the new version of a row.
+        (["UPDATE orders SET word = 'y' WHERE id = 1"], 3),
+        (["DELETE FROM orders WHERE id = 1"], 3),
+        (["INSERT INTO orders VALUES (0, 'new')"], 3),
+        # Its own transaction is undone, and nobody sees it.
+        (["BEGIN; UPDATE orders SET word = 'y' WHERE id = 1; ROLLBACK"], 4),
+        # The same rows, at other places.
+        (["VACUUM FULL orders"], 0),
+        (["TRUNCATE orders", f"INSERT INTO orders {FILLED}"], 0),
+        (["ALTER TABLE orders ALTER word TYPE varchar(300)"], 0),
+        (["ALTER TABLE orders ADD COLUMN note text DEFAULT 'none'"], 0),
+        (["ALTER TABLE orders DROP word", "ALTER TABLE orders ADD word text DEFAULT 'new'"], 0),
+        (
+            [
+                "ALTER TABLE orders ENABLE ROW LEVEL SECURITY",
+                "ALTER TABLE orders FORCE ROW LEVEL SECURITY",
+                "CREATE POLICY positive ON orders USING (id > 0)",
+            ],
+            0,
+        ),
+    ],
+    ids=lambda given: "; ".join(given)[:40] if isinstance(given, list) else str(given),
+)
+def test_a_table_that_changed_in_between(
+    workspace: Workspace, database: Database, statements: list[str], kept: int
+) -> None:
+    database.run(f"CREATE TABLE orders AS {FILLED}")
+    warehouse, files = workspace["warehouse"], workspace["files"]
+
+    def copy(**options: Any) -> CopyReport:
+        report: CopyReport = datastores.copy(
+            warehouse / "public/orders", files / "orders/", workers=PARTS, **options
+        )
+        return report
+
+    interrupted(copy)
+    with database.owner.connect() as connection:
+        for statement in statements:
+            connection.execute(statement.encode())
+    report = copy(verify=False)
+    assert report.parts_kept == kept
+    assert datastores.verify(warehouse / "public/orders", files / "orders/", keys=["id"])
+
+
+def test_a_file_that_changed_in_between(workspace: Workspace) -> None:
+    files = workspace["files"]
+    rows = pa.table({"id": range(400), "word": ["x" * 200] * 400})
+    files.write_table("in/", rows, rows_per_file=100)
+
+    def copy(**options: Any) -> CopyReport:
+        report: CopyReport = datastores.copy(
+            files / "in/", workspace["warehouse"] / "public/orders", workers=PARTS, **options
+        )
+        return report
+
+    interrupted(copy)
+    changed = files.list("in/")[1].path
+    files.write_table(changed, rows.slice(100, 50), mode="replace")
+    report = copy()
+    assert report.parts_kept == PARTS - 1
+    assert report.rows == 350
+    assert datastores.verify(files / "in/", workspace["warehouse"] / "public/orders", keys=["id"])
+
+
+def test_a_kept_part_has_no_digest_for_a_call_that_verifies(workspace: Workspace) -> None:
+    files = workspace["files"]
+    rows = pa.table({"id": range(400), "word": ["x" * 200] * 400})
+    files.write_table("in/", rows, rows_per_file=100)
+
+    def copy(**options: Any) -> CopyReport:
+        report: CopyReport = datastores.copy(
+            files / "in/", workspace["warehouse"] / "public/orders", workers=PARTS, **options
+        )
+        return report
+
+    interrupted(copy)
+    report = copy(verify=True)
+    assert report.parts_kept == 0
+    assert report.digest is not None
+
+
+def test_two_calls_at_once_are_two_jobs(workspace: Workspace) -> None:
+    """Nobody can tell two intended appends from one that is made twice, but that the first lives."""
+    files, orders = workspace["files"], workspace["warehouse"] / "public/orders"
+    rows = pa.table({"id": range(400), "word": ["x" * 200] * 400})
+    files.write_table("in/", rows, rows_per_file=100)
+    workspace["warehouse"].write_table("public.orders", rows.slice(0, 0))
+    inner: list[CopyReport] = []
+
+    def copy(**options: Any) -> CopyReport:
+        report: CopyReport = datastores.copy(
+            files / "in/", orders, mode="append", workers=2, **options
+        )
+        return report
+
+    def again(_: Any) -> None:
+        inner.append(copy())
+
+    outer = copy(on_plan=again)
+    assert inner[0].job != outer.job
+    assert workspace["warehouse"].scan("public.orders").count() == 800
+    assert list(workspace["warehouse"].jobs()) == []
