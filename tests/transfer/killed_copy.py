@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from multiprocessing.connection import Connection
 from typing import Any
 
 from datastores import Workspace
@@ -75,6 +76,15 @@ def copied(
     options: Any = {"types": types} if types else {}
     ends = workspace["source"] / source, workspace["target"] / target
     return copy(*ends, mode=mode, workers=2, **options)
+
+
+def forked(
+    tells: Connection, file: str, source: str, target: str, mode: str, types: dict[str, str]
+) -> None:
+    """Make the copy in a process that is struck from outside, once it has told that it begins."""
+    with Workspace.load(file) as workspace:
+        tells.send("ready")
+        copied(workspace, source, target, mode=mode, types=types)
 
 
 if __name__ == "__main__":
