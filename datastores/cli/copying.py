@@ -149,7 +149,8 @@ def cp(  # noqa: PLR0913  # one for each word that copy itself does not take
     """Copy a table, files or a query's rows, whole or not at all.
 
     SOURCE and TARGET are URLs. The plan is shown first. After an error or Ctrl-C the target
-    is as it was, and the staging is gone.
+    is as it was; after Ctrl-C, or an error that may pass, the same command goes on from the parts
+    that were finished, and `datastores jobs` shows and forgets them.
     """
     from datastores.transfer import copy, plan_copy
 
