@@ -12,7 +12,12 @@ from urllib.parse import quote, unquote
 
 from datastores.drivers.base import FileDriver, FolderChange, JobEntry, JobState, Receipt
 from datastores.drivers.journal import dump, load, now, receipt_values, receipts_of
-from datastores.errors import AlreadyExistsError, DatastoreError, NotFoundError
+from datastores.errors import (
+    AlreadyExistsError,
+    DatastoreError,
+    NotFoundError,
+    PreconditionFailedError,
+)
 from datastores.location import join_path
 
 if TYPE_CHECKING:
@@ -73,19 +78,18 @@ class FileJournal:
 
     def entry(self) -> JobEntry | None:
         """Return what is known of the job, or None."""
-        job = self._read(_JOB)
-        if job is None:
+        state, found = JobState.PUBLISHED, self._read(_PUBLICATION)
+        if found is None:
+            state, found = JobState.WRITING, self._read(_JOB)
+        if found is None:
             return None
-        done = self._read(_PUBLICATION)
-        receipts = self.receipts() if done is None else receipts_of(done["receipts"])
-        state = JobState.WRITING if done is None else JobState.PUBLISHED
         return JobEntry(
             job=self._job,
-            target=job["target"],
+            target=found["target"],
             state=state,
-            journal=job["journal"],
-            receipts=receipts,
-            began=datetime.fromisoformat(job["began"]),
+            journal=found["journal"],
+            receipts=receipts_of(found["receipts"]) if "receipts" in found else self.receipts(),
+            began=datetime.fromisoformat(found["began"]),
         )
 
     def receipts(self) -> tuple[Receipt, ...]:
@@ -111,7 +115,14 @@ class FileJournal:
 
     def decide(self, publication: Publication, receipts: Sequence[Receipt]) -> Publication:
         """Enter how the job is published; if that was decided before, what was is returned."""
-        values = {
+        job = self._read(_JOB)
+        if job is None:
+            raise PreconditionFailedError(
+                f"job {self._job} was forgotten while it was written",
+                advice="Copy again; nothing was published",
+            )
+        # With all that is known of the job, so that it is known until the last document is gone.
+        values = job | {
             "files": [dataclasses.asdict(one) for one in publication.files],
             "folder": publication.folder and dataclasses.asdict(publication.folder),
             "receipts": receipt_values(receipts),
@@ -124,19 +135,28 @@ class FileJournal:
         return None if values is None else _publication_of(values)
 
     def remove(self) -> None:
-        """Remove all that the job staged, its documents last: until then it can be found."""
+        """Remove all that the job staged.
+
+        Whenever that is cut short, what is left is taken for what it is: receipts go before what they
+        vouch for, and last what says that the job was begun, or published.
+        """
         filesystem = self._filesystem
-        documents = [f"{self.folder}/{one}" for one in (_RECEIPTS, _PUBLICATION, _JOB)]
+        with suppress(NotFoundError):
+            filesystem.rm(f"{self.folder}/{_RECEIPTS}", recursive=True)
+        last = [f"{self.folder}/{one}" for one in (_JOB, _PUBLICATION)]
         with suppress(NotFoundError):
             for path in filesystem.ls(self.folder, detail=False):
-                if path not in documents:
+                if path not in last:
                     filesystem.rm(path, recursive=True)
-            filesystem.rm(self.folder, recursive=True)
-        staging = self.folder.rpartition("/")[0]
+        for path in last:
+            with suppress(NotFoundError):
+                filesystem.rm_file(path)
         # Another job may be about to use the folder: then it stays, or is made again.
-        with suppress(DatastoreError):
-            if staging and not filesystem.ls(staging, detail=False):
-                filesystem.rmdir(staging)
+        staging = self.folder.rpartition("/")[0]
+        for folder in (self.folder, staging):
+            with suppress(DatastoreError):
+                if folder and not filesystem.ls(folder, detail=False):
+                    filesystem.rmdir(folder)
 
     def _create(self, name: str, values: dict[str, Any]) -> dict[str, Any]:
         """Write a document, or return the one that is there already."""

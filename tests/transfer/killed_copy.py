@@ -79,9 +79,16 @@ def copied(
 
 
 def forked(
-    tells: Connection, file: str, source: str, target: str, mode: str, types: dict[str, str]
+    tells: Connection,
+    secret: str,
+    file: str,
+    source: str,
+    target: str,
+    mode: str,
+    types: dict[str, str],
 ) -> None:
     """Make the copy in a process that is struck from outside, once it has told that it begins."""
+    os.environ["KILLED_SECRET"] = secret
     with Workspace.load(file) as workspace:
         tells.send("ready")
         copied(workspace, source, target, mode=mode, types=types)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import random
 import subprocess
 import sys
@@ -237,7 +238,8 @@ def test_copies_that_are_killed_at_any_moment(
 
     def begun(here: Ends, mode: str) -> multiprocessing.process.BaseProcess:
         told, tells = context.Pipe(duplex=False)
-        words = (str(here.file), "in/", here.path, mode, here.types())
+        secret = os.environ.get("KILLED_SECRET", "")
+        words = (secret, str(here.file), "in/", here.path, mode, here.types())
         process = context.Process(target=forked, args=(tells, *words))
         process.start()
         told.recv()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -164,3 +166,73 @@ def test_two_calls_at_once_are_two_jobs(workspace: Workspace) -> None:
     assert inner[0].job != outer.job
     assert workspace["warehouse"].scan("public.orders").count() == 800
     assert list(workspace["warehouse"].jobs()) == []
+
+
+class Deletions:
+    """Sees each deletion below a staging folder, and strikes at one of them."""
+
+    def __init__(self) -> None:
+        self.left: int | None = None
+        # There is no way to take a hook back.
+        sys.addaudithook(self._see)
+
+    @contextlib.contextmanager
+    def struck(self, number: int) -> Iterator[None]:
+        """Press Ctrl-C at so manyth deletion of the block, if there are so many."""
+        self.left = number
+        with contextlib.suppress(KeyboardInterrupt):
+            yield
+        self.left = None
+
+    def _see(self, event: str, arguments: Any) -> None:
+        deletes = event in {"os.remove", "os.rmdir"} and "_datastores" in str(arguments[0])
+        if self.left is None or not deletes:
+            return
+        self.left -= 1
+        if not self.left:
+            raise KeyboardInterrupt
+
+
+DELETIONS = Deletions()
+
+
+@pytest.mark.parametrize("moment", ["half way", "published"])
+@pytest.mark.parametrize("deletion", range(1, 9))
+@pytest.mark.parametrize("store", ["files", "duck"])
+def test_a_removal_that_is_cut_short_is_taken_for_what_it_is(
+    tmp_path: Path, store: str, deletion: int, moment: str
+) -> None:
+    """Whatever of a job is deleted already: no row of it is lost, and none is there twice."""
+    stores = {
+        "files": {"type": "local", "path": str(tmp_path / "files")},
+        "duck": {"type": "duckdb", "path": str(tmp_path / "duck.duckdb")},
+    }
+    with Workspace.from_mapping({"datastores": stores}) as workspace:
+        rows = pa.table({"id": range(400), "word": ["x" * 200] * 400})
+        workspace["files"].write_table("in/", rows, rows_per_file=100)
+        table = "main.orders" if store == "duck" else "orders/"
+        workspace[store].write_table(table, rows.slice(0, 1))
+
+        def copy(**options: Any) -> CopyReport:
+            report: CopyReport = datastores.copy(
+                workspace["files"] / "in/",
+                workspace[store] / table.replace(".", "/"),
+                mode="append",
+                types={"id": "int64"},
+                workers=PARTS,
+                **options,
+            )
+            return report
+
+        if moment == "published":
+            with DELETIONS.struck(deletion):
+                copy()
+        else:
+            interrupted(copy)
+            [job] = workspace[store].jobs()
+            with DELETIONS.struck(deletion):
+                workspace[store].clean(job.job)
+        if workspace[store].jobs() or workspace[store].scan(table).count() == 1:
+            copy()
+        assert workspace[store].scan(table).count() == 401
+        assert list(workspace[store].jobs()) == []

@@ -56,6 +56,21 @@ class FolderJournal:
         """Take a part out."""
         self._part(part).unlink(missing_ok=True)
 
+    def remove(self) -> None:
+        """Remove all that the job staged.
+
+        Whenever that is cut short, what is left is taken for what it is: receipts go before what they
+        vouch for, and last what says that the job was begun.
+        """
+        documents = [*self.folder.glob(f"*{_SUFFIX}")]
+        others = [one for one in self.folder.glob("*") if one not in documents and one != self._job]
+        for one in (*documents, *others, self._job):
+            one.unlink(missing_ok=True)
+        for folder in (self.folder, self.folder.parent):
+            # Another job may still use it, or have removed it just now.
+            with suppress(OSError):
+                folder.rmdir()
+
     def _part(self, part: str) -> Path:
         return self.folder / f"{quote(part, safe='')}{_SUFFIX}"
 

@@ -5,7 +5,6 @@ Arrow files and not Parquet, since they hold every Arrow type as it is, and cost
 
 from __future__ import annotations
 
-import shutil
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -264,11 +263,8 @@ def find_job(client: Client, job: str) -> JobEntry | None:
 
 def forget_job(client: Client, job: str) -> None:
     """Remove what a job staged, and its entry in the database."""
-    folder = _folder_of(client, job)
-    shutil.rmtree(folder, ignore_errors=True)
-    # Another job may still use it, or have removed it just now.
     with suppress(OSError):
-        folder.parent.rmdir()
+        FolderJournal(_folder_of(client, job)).remove()
     if not client.exists():
         return
     with client.transaction("discard", job) as cursor:
