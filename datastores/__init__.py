@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from datastores.errors import DatastoreError
     from datastores.location import Location
     from datastores.secrets import Secret, SecretRef
-    from datastores.transfer import copy, plan_copy, verify
+    from datastores.transfer import copy, copy_all, plan_copy, plan_copy_all, verify
     from datastores.values import Capabilities, FileInfo, TableName, WriteMode
     from datastores.workspace import Workspace
 
@@ -28,7 +28,9 @@ _HOMES = {
     "Workspace": "datastores.workspace",
     "WriteMode": "datastores.values",
     "copy": "datastores.transfer",
+    "copy_all": "datastores.transfer",
     "plan_copy": "datastores.transfer",
+    "plan_copy_all": "datastores.transfer",
     "verify": "datastores.transfer",
 }
 
@@ -44,7 +46,9 @@ __all__ = [
     "Workspace",
     "WriteMode",
     "copy",
+    "copy_all",
     "plan_copy",
+    "plan_copy_all",
     "verify",
 ]
 

@@ -1,7 +1,7 @@
 """A shop's database: every table to Parquet and back in place, nothing lost and nothing altered.
 
-Makes the schema `shop` of `examples/shop` in the database at `$SHOP_URL`, fills it, copies each
-table to files, replaces its rows from those files, and compares rows and catalogue. Needs a
+Makes the schema `shop` of `examples/shop` in the database at `$SHOP_URL`, fills it, copies its
+tables to files, replaces their rows from those files, and compares rows and catalogue. Needs a
 workspace (`$DATASTORES_FILE` or ./datastores.yaml) with two datastores:
 
     datastores:
@@ -26,11 +26,11 @@ from typing import Any
 import psycopg
 
 import datastores
+from datastores.transfer import CopyAllReport
 
 FOLDER = Path(__file__).parent / "shop"
 ORDERS = 30_000
-# Parents first. A partitioned table is one table.
-TABLES = ("countries", "categories", "customers", "products", "orders", "items", "price_log")
+LOG = "shop.price_log"
 
 
 def make(database: psycopg.Connection[Any], orders: int) -> None:
@@ -47,36 +47,17 @@ def catalogue(database: psycopg.Connection[Any]) -> set[tuple[str, str, str]]:
     return set(facts.fetchall())
 
 
-def given_columns(warehouse: datastores.Datastore, table: str) -> list[str]:
-    """Return a table's columns without those that PostgreSQL computes, which takes none for them."""
-    found = warehouse.query(
-        "SELECT attname::text AS name FROM pg_attribute WHERE attrelid = to_regclass(:name) "
-        "AND attnum > 0 AND NOT attisdropped AND attgenerated = '' ORDER BY attnum",
-        {"name": f"shop.{table}"},
-    )
-    return [row["name"] for row in found.to_arrow().to_pylist()]
+def copy_out(warehouse: datastores.Datastore, lake: datastores.Datastore) -> CopyAllReport:
+    """Copy the schema's tables to folders of Parquet files, as of one moment."""
+    return datastores.copy_all(warehouse / "shop", lake, mode="replace", verify=True)
 
 
-def copy_out(
-    warehouse: datastores.Datastore, lake: datastores.Datastore, table: str
-) -> datastores.CopyReport:
-    """Copy a table to a folder of Parquet files."""
-    return datastores.copy(
-        warehouse / f"shop/{table}",
-        lake / f"shop/{table}/",
-        columns=given_columns(warehouse, table),
-        mode="replace",
-        verify=True,
-    )
-
-
-def copy_back(
-    warehouse: datastores.Datastore, lake: datastores.Datastore, table: str
-) -> datastores.CopyReport:
-    """Replace a table's rows with those of its files."""
-    return datastores.copy(
-        lake / f"shop/{table}/", warehouse / f"shop/{table}", mode="replace", verify=True
-    )
+def copy_back(warehouse: datastores.Datastore, lake: datastores.Datastore) -> list[CopyAllReport]:
+    """Replace the tables' rows with those of their files, parents first, the log after them all."""
+    patterns = ({"exclude": LOG}, {"include": LOG})
+    return [
+        datastores.copy_all(lake, warehouse, mode="replace", verify=True, **one) for one in patterns
+    ]
 
 
 def main() -> None:
@@ -85,17 +66,10 @@ def main() -> None:
     with psycopg.connect(os.environ["SHOP_URL"], autocommit=True) as database:
         make(database, ORDERS)
         before = catalogue(database)
-        out = {table: copy_out(warehouse, lake, table) for table in TABLES}
-        back = {table: copy_back(warehouse, lake, table) for table in TABLES}
+        print(copy_out(warehouse, lake))
+        for report in copy_back(warehouse, lake):
+            print(report)
         differ = before ^ catalogue(database)
-    for table in TABLES:
-        there, again = out[table], back[table]
-        print(
-            f"{table:<10} {there.rows:>7,} rows  {str(there.digest)[:16]}  out {there.seconds:.2f} s"
-        )
-        print(
-            f"{'':<10} {again.rows:>7,} rows  {str(again.digest)[:16]}  back {again.seconds:.2f} s"
-        )
     print(f"catalogue: {len(before)} facts, {len(differ)} differ")
     for fact in sorted(differ):
         print(*fact)

@@ -16,6 +16,7 @@ import datastores
 from datastores.cli.check import check
 from datastores.cli.comparing import diff
 from datastores.cli.copying import cp
+from datastores.cli.copying_all import cp_all
 from datastores.cli.demo import demo
 from datastores.cli.failures import (
     CLOSED_PIPE,
@@ -70,7 +71,10 @@ Completion of commands and options, for bash (or zsh, fish):
     cls=_Program,
     epilog=_EPILOG,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    commands=[stores, check, ls, cat, stat, rm, head, schema, tables, query, cp, diff, jobs, demo],
+    commands=[
+        *(stores, check, ls, cat, stat, rm, head, schema, tables, query),
+        *(cp, cp_all, diff, jobs, demo),
+    ],
 )
 @click.version_option(datastores.__version__, prog_name="datastores")
 def program() -> None:

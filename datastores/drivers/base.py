@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -145,6 +146,21 @@ class ScanRequest:
     batch_rows: int = BATCH_ROWS
     on_unfit: OnUnfit = field(default_factory=OnUnfit)
     """What becomes of values that Arrow cannot hold; only for a driver that declares it."""
+    snapshot: str | None = None
+    """A view that `TableDriver.snapshot` keeps open; None for one of the plan's own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableFacts:
+    """What a copy of many tables has to know of each, from the catalogue."""
+
+    table: TableName
+    refers_to: tuple[TableName, ...] = ()
+    """The tables that its foreign keys point at, itself perhaps among them."""
+    computed: tuple[str, ...] = ()
+    """Columns that the service computes, and takes no values for."""
+    not_its_own: str | None = None
+    """Why its rows are those of other tables, such as `a view`; None if they are its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -379,6 +395,19 @@ class TableDriver(Driver):
         Raises:
             NotFoundError: No such table, or not visible to this user.
         """
+
+    def describe_tables(self, namespace: str | None = None) -> list[TableFacts]:
+        """Return the same tables as `tables`, with what the catalogue says of each."""
+        return [TableFacts(table=one) for one in self.tables(namespace)]
+
+    @contextmanager
+    def snapshot(self, tables: Sequence[TableName]) -> Iterator[str | None]:  # noqa: ARG002
+        """Keep one consistent view of some tables open during the block.
+
+        Its name goes into the requests of plans that are to share it, which do not end it. None
+        from a driver whose capabilities declare no transferable one.
+        """
+        yield None
 
     @abstractmethod
     def plan_read(self, request: ScanRequest, splits: int) -> ReadPlan:

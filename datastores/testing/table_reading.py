@@ -17,7 +17,7 @@ from datastores.errors import DatastoreError, NotFoundError, UnsupportedOperatio
 from datastores.testing.arrow import TYPES, assert_same_table, tables
 from datastores.testing.table_case import TableCase, read, read_request, write
 from datastores.types.fields import without_metadata
-from datastores.values import TableName, WriteMode
+from datastores.values import Snapshot, TableName, WriteMode
 
 ROWS = 300
 FILTERS: tuple[Any, ...] = (
@@ -174,6 +174,32 @@ class ReadingConformance(TableCase):
     @pytest.mark.usefixtures("rows")
     def test_a_written_table_is_listed(self, driver: TableDriver, table: TableName) -> None:
         assert driver.tables() == [table]
+
+    @pytest.mark.usefixtures("rows")
+    def test_what_is_listed_is_described(self, driver: TableDriver) -> None:
+        described = driver.describe_tables()
+        assert [one.table for one in described] == driver.tables()
+        assert {one.not_its_own for one in described} == {None}
+
+    def test_plans_share_a_snapshot_where_declared(
+        self, driver: TableDriver, table: TableName
+    ) -> None:
+        other = self.table_named("other")
+        for one in (table, other):
+            write(driver, one, sample(4))
+        with driver.snapshot([table, other]) as snapshot:
+            declared = driver.capabilities.snapshot is Snapshot.TRANSFERABLE
+            assert (snapshot is not None) == declared
+            if snapshot is None:
+                return
+            write(driver, other, sample(4), WriteMode.APPEND)
+            # The first plan's end is not the snapshot's.
+            for one in (table, other):
+                request = ScanRequest(table=one, snapshot=snapshot)
+                assert read_request(driver, request, splits=2).num_rows == 4
+                with driver.plan_read(request, 1) as plan:
+                    assert plan.snapshot == snapshot
+        assert read(driver, other).num_rows == 8
 
     @pytest.mark.usefixtures("rows")
     def test_a_query_is_run_where_declared(self, driver: TableDriver) -> None:

@@ -2,7 +2,9 @@
 
 from datastores.transfer.compare import verify
 from datastores.transfer.comparison import Comparison
-from datastores.transfer.options import CopyOptions
+from datastores.transfer.many import copy_all, plan_copy_all
+from datastores.transfer.many_report import CopyAllPlan, CopyAllReport
+from datastores.transfer.options import CopyAllOptions, CopyOptions
 from datastores.transfer.plan import CopyPlan
 from datastores.transfer.progress import PartProgress
 from datastores.transfer.report import CopyReport
@@ -11,6 +13,9 @@ from datastores.transfer.timings import PartReport, Phase
 
 __all__ = [
     "Comparison",
+    "CopyAllOptions",
+    "CopyAllPlan",
+    "CopyAllReport",
     "CopyOptions",
     "CopyPlan",
     "CopyReport",
@@ -18,6 +23,8 @@ __all__ = [
     "PartReport",
     "Phase",
     "copy",
+    "copy_all",
     "plan_copy",
+    "plan_copy_all",
     "verify",
 ]

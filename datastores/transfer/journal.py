@@ -23,7 +23,9 @@ _JOB_DIGITS = 12
 # It is in the names of files and of tables.
 _JOB = re.compile(r"[A-Za-z0-9_-]{1,40}")
 # What changes how a copy is made, and not what.
-_INCIDENTAL = frozenset({"workspace", "workers", "verify", "progress", "on_plan", "job"})
+_INCIDENTAL = frozenset(
+    {"workspace", "workers", "verify", "progress", "on_plan", "on_table", "job"}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +46,24 @@ class Identity:
     def of(
         cls, source: StorePath | Scan, target: StorePath, options: Mapping[str, Any]
     ) -> Identity:
-        """Return the identity of a call, without any I/O."""
+        """Return the identity of a call of `copy`, without any I/O."""
+        label = source.label if isinstance(source, Scan) else place(source)
+        return cls._of(source, target, options, (label, place(target)))
+
+    @classmethod
+    def of_all(cls, source: StorePath, target: StorePath, options: Mapping[str, Any]) -> Identity:
+        """Return the identity of a call of `copy_all`, without any I/O."""
+        labels = (f"{source.store.label}/{source.path}", f"{target.store.label}/{target.path}")
+        return cls._of(source, target, options, labels)
+
+    @classmethod
+    def _of(
+        cls,
+        source: StorePath | Scan,
+        target: StorePath,
+        options: Mapping[str, Any],
+        labels: tuple[str, str],
+    ) -> Identity:
         words = {name: _plain(options[name]) for name in options.keys() - _INCIDENTAL}
         parts = [_named(source), _named(target), words]
         request = _hash(json.dumps(parts, default=str, sort_keys=True))
@@ -58,9 +77,22 @@ class Identity:
             job=given or request[:_JOB_DIGITS],
             given=given is not None,
             request=request,
-            source=source.label if isinstance(source, Scan) else place(source),
-            target=place(target),
+            source=labels[0],
+            target=labels[1],
             call=_call(source, target, words),
+        )
+
+    def of_table(self, source: StorePath, target: StorePath) -> Identity:
+        """Return the identity of one of the copies that this call of `copy_all` makes."""
+        request = _hash(json.dumps([self.job, self.request, _named(source), _named(target)]))
+        return Identity(
+            job=request[:_JOB_DIGITS],
+            given=self.given,
+            request=request,
+            source=place(source),
+            target=place(target),
+            # It goes on with the others, when that call is made again.
+            call=None,
         )
 
     def journal(self, schema: str, splits: int) -> str:

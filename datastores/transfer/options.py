@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypedDict
 
+from datastores.errors import ConfigurationError
 from datastores.transfer.progress import PartProgress
 from datastores.values import OnUnfit
 from datastores.workspace import Workspace
@@ -61,6 +62,30 @@ class CopyOptions(TypedDict, total=False):
     """Names the copy's staging and files; a fresh one if not given."""
 
 
+class CopyAllOptions(TypedDict, total=False):
+    """What `copy_all` and `plan_copy_all` take beside source, target and patterns. All optional.
+
+    Those that `CopyOptions` has too are the same for each table.
+    """
+
+    workspace: Workspace
+    mode: str
+    on_unfit: OnUnfit | str | Mapping[str, str]
+    rows_per_file: int
+    format: str
+    format_options: Mapping[str, Any]
+    source_format: str
+    source_format_options: Mapping[str, Any]
+    workers: int
+    verify: bool
+    on_plan: Callable[[Any], None]
+    """Called with the `CopyAllPlan` before the first table is read."""
+    on_table: Callable[[Any], None]
+    """Called with a table's `CopyReport` when it is copied. What it raises ends the call, as it is."""
+    job: str
+    """Names the call for one that goes on from it; else its arguments do."""
+
+
 # Options that change rows, so that files are not copied as they are.
 ROW_OPTIONS = frozenset(
     {
@@ -79,3 +104,19 @@ ROW_OPTIONS = frozenset(
         "source_format_options",
     }
 )
+
+
+def refuse_unknown(options: Mapping[str, Any], known: type, call: str) -> None:
+    """Refuse a word that a call does not know.
+
+    Args:
+        options: As given.
+        known: The `TypedDict` of its words.
+        call: For the error.
+    """
+    for name in options:
+        if name not in known.__annotations__:
+            words = ", ".join(known.__annotations__)
+            raise ConfigurationError(
+                f"{call} has no option {name!r}", advice=f"Its options are {words}"
+            )

@@ -71,6 +71,11 @@ class CopyPlan:
     unfit: Unfit | None = field(default_factory=Unfit)
     """What the source's policies null and leave out; None if a limit leaves it open."""
 
+    @property
+    def is_earlier(self) -> bool:
+        """Whether an earlier call of the job has published it, and nothing is left to do."""
+        return self.workers == 0
+
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain values."""
         plain = dataclasses.asdict(self)

@@ -6,7 +6,6 @@ import contextlib
 import logging
 import sys
 import warnings
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
@@ -19,14 +18,14 @@ from datastores.scan import Scan
 from datastores.transfer.endpoints import resolve
 from datastores.transfer.files import FileJob, copies_bytes
 from datastores.transfer.journal import Identity, PartNote
-from datastores.transfer.options import CopyOptions
+from datastores.transfer.options import CopyOptions, refuse_unknown
 from datastores.transfer.parts import Job
 from datastores.transfer.plan import CopyPlan
 from datastores.transfer.report import CopyReport
 from datastores.transfer.rows import RowJob
 from datastores.transfer.stage import Stage
 from datastores.transfer.timings import Stopwatch
-from datastores.transfer.tracing import span
+from datastores.transfer.tracing import Describe, span
 from datastores.values import Unfit, WriteMode
 
 _log = logging.getLogger("datastores")
@@ -40,9 +39,9 @@ def plan_copy(source: Any, target: Any, **options: Unpack[CopyOptions]) -> CopyP
     `on_unfit` the source counts what does not fit.
     Raises what `copy` would raise before its first part.
     """
-    ends = _ends(source, target, options)
-    with _planned(*ends, options, Identity.of(*ends, options), None) as job:
-        return job.plan
+    start, end = _ends(source, target, options)
+    with contextlib.closing(Call(start, end, options, Identity.of(start, end, options))) as call:
+        return call.plan()
 
 
 def copy(source: Any, target: Any, **options: Unpack[CopyOptions]) -> CopyReport:
@@ -72,18 +71,84 @@ def copy(source: Any, target: Any, **options: Unpack[CopyOptions]) -> CopyReport
         DataError: A value cannot be held exactly, or a file or the journal is damaged; or `verify`
             found the two ends to differ.
     """
-    ends = _ends(source, target, options)
-    identity = Identity.of(*ends, options)
-    with span("copy") as describe, contextlib.ExitStack() as stack:
-        watch = Stopwatch()
-        describe(job=identity.job, source=identity.source, target=identity.target)
+    start, end = _ends(source, target, options)
+    identity = Identity.of(start, end, options)
+    watch = Stopwatch()
+    with (
+        span("copy") as describe,
+        contextlib.closing(Call(start, end, options, identity)) as call,
+    ):
         with watch.phase("plan"), span("copy.plan"):
-            entry = _find_job(ends[1], identity)
-            if entry is not None and entry.state is JobState.PUBLISHED:
-                return _acknowledged(ends, identity, entry, options, watch)
-            job = stack.enter_context(_planned(*ends, options, identity, entry))
+            call.look()
+            call.plan()
+        return call.run(watch, describe)
+
+
+class Call:
+    """One call of `copy`, whose ends are known: planned, then run. Close it when it is over."""
+
+    def __init__(
+        self,
+        source: StorePath | Scan,
+        target: StorePath,
+        options: CopyOptions,
+        identity: Identity,
+    ) -> None:
+        self._source, self._target = source, target
+        self._options = options
+        self.identity = identity
+        self.entry: JobEntry | None = None
+        """What an earlier call of the same job left at the target, once that was looked up."""
+        self._job: Job | None = None
+
+    @property
+    def is_published(self) -> bool:
+        """Whether an earlier call of the job has published it."""
+        return self.entry is not None and self.entry.state is JobState.PUBLISHED
+
+    def look(self) -> None:
+        """Look up what an earlier call of the same job left."""
+        store = self._target.store
+        with located(
+            store=store.name, driver=store.type, operation="copy", target=self.identity.target
+        ):
+            self.entry = store.tabular.find_job(self.identity.job)
+            if self.entry is not None:
+                self.identity.check(self.entry)
+
+    def plan(self) -> CopyPlan:
+        """Return what `run` will do, or what an earlier call of the job has done."""
+        if self.entry is not None and self.is_published:
+            return _earlier_plan(self.identity, self.entry, self._options)
+        by_bytes = copies_bytes(self._source, self._target, self._options)
+        kind = FileJob if by_bytes else RowJob
+        self._job = kind(self._source, self._target, self._options, self.identity, self.entry)
+        return self._job.plan
+
+    def run(self, watch: Stopwatch, describe: Describe, *, keeps_entry: bool = False) -> CopyReport:
+        """Carry out what was planned, and report it.
+
+        Args:
+            watch: Runs since the copy began.
+            describe: Of its span.
+            keeps_entry: Whether the journal is to say that the job is published, until `forget`.
+        """
+        options = self._options
+        describe(job=self.identity.job, source=self.identity.source, target=self.identity.target)
+        if self.entry is not None and self.is_published:
+            return self._acknowledged(self.entry, watch, keeps_entry=keeps_entry)
+        job = self._job
+        assert job is not None  # noqa: S101  # plan comes first
         stage = Stage(job, watch, options.get("progress"))
-        with discarded_after(job.discard, identity.job, unless=stage.may_go_on):
+        report: CopyReport | None = None
+
+        def end() -> None:
+            if report is not None and keeps_entry:
+                job.leave()
+            else:
+                job.discard()
+
+        with discarded_after(end, self.identity.job, unless=stage.may_go_on):
             with watch.phase("stage"):
                 kept = job.keep(job.begin())
                 job.plan = replace(job.plan, parts_kept=len(kept))
@@ -93,7 +158,7 @@ def copy(source: Any, target: Any, **options: Unpack[CopyOptions]) -> CopyReport
             with watch.phase("publish"), span("copy.publish"):
                 retried(lambda: job.publish(stage.receipts), on_retry=stage.count_retry)
             digest = _verified(job, watch, stage)
-        report = _report(job.plan, watch, stage, digest)
+            report = _report(job.plan, watch, stage, digest)
         describe(
             mode=report.mode,
             rows=report.rows,
@@ -104,59 +169,43 @@ def copy(source: Any, target: Any, **options: Unpack[CopyOptions]) -> CopyReport
         )
         return report
 
+    def forget(self, job: str) -> None:
+        """Take the entry of a job that was published out of the journal."""
+        retried(lambda: self._target.store.tabular.forget_job(job))
+
+    def close(self) -> None:
+        """Let go of what the plan holds."""
+        if self._job is not None:
+            self._job.close()
+
+    def _acknowledged(self, entry: JobEntry, watch: Stopwatch, *, keeps_entry: bool) -> CopyReport:
+        """Return the report of a job that was published before its call could say so."""
+        if self._options.get("verify"):
+            warnings.warn(
+                f"job {entry.job} was published by an earlier call, and is not verified now: "
+                "compare the two ends with datastores.verify",
+                DatastoreWarning,
+                stacklevel=4,
+            )
+        if not keeps_entry:
+            self.forget(entry.job)
+        self._target.store.refresh()
+        by_rows = not copies_bytes(self._source, self._target, self._options)
+        plan = _earlier_plan(self.identity, entry, self._options)
+        return _told(_earlier_report(plan, entry, watch, by_rows=by_rows))
+
 
 def _ends(source: Any, target: Any, options: CopyOptions) -> tuple[StorePath | Scan, StorePath]:
-    _refuse_unknown(options)
+    refuse_unknown(options, CopyOptions, "copy")
     start, end = resolve(source, options), resolve(target, options)
     if isinstance(end, Scan):
         raise ConfigurationError("a scan is not a target", advice='Give a URL or store / "path"')
     return start, end
 
 
-@contextlib.contextmanager
-def _planned(
-    start: StorePath | Scan,
-    end: StorePath,
-    options: CopyOptions,
-    identity: Identity,
-    entry: JobEntry | None,
-) -> Iterator[Job]:
-    kind = FileJob if copies_bytes(start, end, options) else RowJob
-    with contextlib.closing(kind(start, end, options, identity, entry)) as job:
-        yield job
-
-
-def _find_job(end: StorePath, identity: Identity) -> JobEntry | None:
-    """Return what an earlier call of the same job left at the target."""
-    store = end.store
-    with located(store=store.name, driver=store.type, operation="copy", target=identity.target):
-        entry = store.tabular.find_job(identity.job)
-        if entry is not None:
-            identity.check(entry)
-    return entry
-
-
-def _acknowledged(
-    ends: tuple[StorePath | Scan, StorePath],
-    identity: Identity,
-    entry: JobEntry,
-    options: CopyOptions,
-    watch: Stopwatch,
-) -> CopyReport:
-    """Return the report of a job that was published before its call could say so."""
-    start, end = ends
-    notes = [PartNote.load(one.note, one.part) for one in entry.receipts]
-    by_rows = not copies_bytes(start, end, options)
-    if options.get("verify"):
-        warnings.warn(
-            f"job {entry.job} was published by an earlier call, and is not verified now: compare "
-            "the two ends with datastores.verify",
-            DatastoreWarning,
-            stacklevel=3,
-        )
-    retried(lambda: end.store.tabular.forget_job(entry.job))
-    end.store.refresh()
-    plan = CopyPlan(
+def _earlier_plan(identity: Identity, entry: JobEntry, options: CopyOptions) -> CopyPlan:
+    """Return as a plan what an earlier call of a job has published."""
+    return CopyPlan(
         job=entry.job,
         source=identity.source,
         target=identity.target,
@@ -172,20 +221,24 @@ def _acknowledged(
         publish="published by an earlier call of the job",
         parts_kept=len(entry.receipts),
     )
-    return _told(
-        CopyReport(
-            plan=plan,
-            began=watch.began,
-            rows=sum(one.rows for one in entry.receipts) if by_rows else None,
-            files=None if by_rows else sum(len(one.outputs) for one in entry.receipts),
-            bytes_read=sum(one.bytes_read for one in notes),
-            bytes_written=sum(one.bytes for one in entry.receipts),
-            seconds=watch.seconds,
-            retries=0,
-            digest=None,
-            peak_memory_bytes=_peak_memory_bytes(),
-            unfit=sum((one.unfit for one in notes), start=Unfit()),
-        )
+
+
+def _earlier_report(
+    plan: CopyPlan, entry: JobEntry, watch: Stopwatch, *, by_rows: bool
+) -> CopyReport:
+    notes = [PartNote.load(one.note, one.part) for one in entry.receipts]
+    return CopyReport(
+        plan=plan,
+        began=watch.began,
+        rows=sum(one.rows for one in entry.receipts) if by_rows else None,
+        files=None if by_rows else sum(len(one.outputs) for one in entry.receipts),
+        bytes_read=sum(one.bytes_read for one in notes),
+        bytes_written=sum(one.bytes for one in entry.receipts),
+        seconds=watch.seconds,
+        retries=0,
+        digest=None,
+        peak_memory_bytes=_peak_memory_bytes(),
+        unfit=sum((one.unfit for one in notes), start=Unfit()),
     )
 
 
@@ -248,12 +301,3 @@ def _peak_memory_bytes() -> int | None:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     # macOS counts in bytes, the other systems in KiB.
     return peak if sys.platform == "darwin" else peak * 1024
-
-
-def _refuse_unknown(options: CopyOptions) -> None:
-    for name in options:
-        if name not in CopyOptions.__annotations__:
-            known = ", ".join(CopyOptions.__annotations__)
-            raise ConfigurationError(
-                f"copy has no option {name!r}", advice=f"Its options are {known}"
-            )

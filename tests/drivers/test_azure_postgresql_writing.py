@@ -566,16 +566,20 @@ def test_a_shop_goes_to_parquet_and_comes_back_in_place(database: Database, tmp_
         Datastore(type="local", path=str(tmp_path)) as lake,
     ):
         example.make(connection, 300)
+        views = {"open_orders", "debtors"}
         connection.execute("CREATE SCHEMA kept")
-        for table in example.TABLES:
+        tables = [one.name for one in warehouse.tables("shop") if one.name not in views]
+        for table in tables:
             connection.execute(f"CREATE TABLE kept.{table} AS TABLE shop.{table}".encode())
         before = example.catalogue(connection)
         assert len(before) > 100
-        out = {table: example.copy_out(warehouse, lake, table) for table in example.TABLES}
-        back = {table: example.copy_back(warehouse, lake, table) for table in example.TABLES}
+        out = example.copy_out(warehouse, lake)
+        back = example.copy_back(warehouse, lake)
         assert example.catalogue(connection) == before
-        for table in example.TABLES:
-            assert out[table].digest == back[table].digest
+        assert {name for name, _ in out.left_out} == {f"shop.{one}" for one in views}
+        assert (len(out.tables), out.is_one_moment) == (len(tables), True)
+        assert sum(one.rows for one in back) == out.rows
+        for table in tables:
             one, other = f"TABLE kept.{table}", f"TABLE shop.{table}"
             # By the server, which knows nothing of us; both ways.
             for query in (f"{one} EXCEPT ALL {other}", f"{other} EXCEPT ALL {one}"):

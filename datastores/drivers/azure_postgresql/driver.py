@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
 import pyarrow as pa
 from typing_extensions import override
 
-from datastores.drivers.azure_postgresql import catalog, leftovers
+from datastores.drivers.azure_postgresql import catalog, leftovers, overview
 from datastores.drivers.azure_postgresql.catalog import DIALECT
 from datastores.drivers.azure_postgresql.client import Client
 from datastores.drivers.azure_postgresql.config import AzurePostgreSQLConfig
@@ -17,7 +20,7 @@ from datastores.drivers.azure_postgresql.read import (
     plan_table,
     schema_of,
 )
-from datastores.drivers.azure_postgresql.snapshot import export_snapshot
+from datastores.drivers.azure_postgresql.snapshot import export_snapshot, share
 from datastores.drivers.azure_postgresql.staging import Staging, entries
 from datastores.drivers.azure_postgresql.write import begin, find_job
 from datastores.drivers.base import (
@@ -26,6 +29,7 @@ from datastores.drivers.base import (
     ScanRequest,
     Split,
     TableDriver,
+    TableFacts,
     WritePlan,
     WriteRequest,
     WriteSession,
@@ -101,16 +105,48 @@ class AzurePostgreSQLDriver(TableDriver):
         return schema_of(found.columns)
 
     @override
+    def describe_tables(self, namespace: str | None = None) -> list[TableFacts]:
+        staging = self.config.staging_schema
+        return self._client.look(
+            "tables",
+            namespace,
+            lambda connection: overview.describe_tables(connection, namespace, staging),
+        )
+
+    @override
+    @contextmanager
+    def snapshot(self, tables: Sequence[TableName]) -> Iterator[str | None]:
+        def opened(connection: Connection) -> str:
+            snapshot = export_snapshot(connection, overview.lockable(connection, tables))
+            self._client.pool.hold(snapshot, connection)
+            return snapshot
+
+        snapshot = self._client.repeated("snapshot", None, opened)
+        try:
+            yield snapshot
+        finally:
+            self._client.pool.release(snapshot)
+
+    @override
     def plan_read(self, request: ScanRequest, splits: int) -> ReadPlan:
         check_read(request, DIALECT)
 
         def planned(connection: Connection) -> ReadPlan:
-            snapshot = export_snapshot(connection)
+            shared = request.snapshot
+            if shared is not None:
+                share(self._client, connection, shared)
+            snapshot = shared or export_snapshot(connection)
             if request.table is None:
                 plan = plan_query(request, connection, snapshot, splits)
             else:
                 table = catalog.get_table(connection, request.table, self.config.staging_schema)
                 plan = plan_table(table, request, connection, snapshot, splits)
+            if shared is not None:
+                # Of many plans none keeps a connection, so what it would be asked later is now.
+                unfit = plan.unfit()
+                plan.count_unfit = lambda: unfit
+                connection.rollback()
+                return plan
             self._client.pool.hold(snapshot, connection)
             plan.release = lambda: self._client.pool.release(snapshot)
             return plan

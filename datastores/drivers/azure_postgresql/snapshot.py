@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import psycopg
 from psycopg import sql
 
@@ -18,9 +20,18 @@ _ONE_STATE = "ISOLATION LEVEL REPEATABLE READ READ ONLY"
 LOCK_TIMEOUT = "5s"
 
 
-def export_snapshot(connection: Connection) -> str:
-    """Begin a read-only transaction that stays open, and return the name of its snapshot."""
+def export_snapshot(connection: Connection, locked: Sequence[str] = ()) -> str:
+    """Begin a read-only transaction that stays open, and return the name of its snapshot.
+
+    Args:
+        connection: Idle.
+        locked: Quoted names of tables that are to be locked as by a reader: a TRUNCATE would show
+            in the snapshot.
+    """
     connection.begin(_ONE_STATE)
+    # The first SELECT takes the snapshot, so the locks come before it.
+    if locked:
+        connection.execute(f"LOCK TABLE {', '.join(locked)} IN ACCESS SHARE MODE".encode())
     connection.keep_open()
     [(name,)] = connection.execute("SELECT pg_catalog.pg_export_snapshot()").fetchall()
     return str(name)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import difflib
+from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 
+from datastores.drivers.base import TableFacts
 from datastores.drivers.duckdb.types import from_duckdb, given_back
 from datastores.drivers.sql.dialect import Dialect
 from datastores.drivers.sql.notes import noted_type
@@ -36,6 +38,8 @@ class Column:
     """What users see: `stored`, or the type that a note of ours says the values came from."""
     nullable: bool = True
     key: bool = False
+    generated: bool = False
+    """Computed by DuckDB, which takes no value for it."""
 
     @property
     def field(self) -> pa.Field:
@@ -96,6 +100,35 @@ def tables(cursor: duckdb.DuckDBPyConnection, namespace: str | None) -> list[Tab
     ]
 
 
+def describe_tables(cursor: duckdb.DuckDBPyConnection, namespace: str | None) -> list[TableFacts]:
+    """Return tables and views as `tables` does, with what the catalogue says of them."""
+    here = "database_name = current_database()"
+    views = cursor.execute(f"SELECT schema_name, view_name FROM duckdb_views() WHERE {here}")
+    is_view = {TableName(name, schema) for schema, name in views.fetchall()}
+    refers_to: dict[TableName, list[TableName]] = defaultdict(list)
+    # Foreign keys stay within a schema.
+    for schema, name, other in cursor.execute(
+        "SELECT DISTINCT schema_name, table_name, referenced_table FROM duckdb_constraints() "
+        f"WHERE {here} AND constraint_type = 'FOREIGN KEY' ORDER BY ALL"
+    ).fetchall():
+        refers_to[TableName(name, schema)].append(TableName(other, schema))
+    computed: dict[TableName, list[str]] = defaultdict(list)
+    for schema, name, column in cursor.execute(
+        "SELECT schema_name, table_name, column_name FROM duckdb_columns() "
+        f"WHERE {here} AND is_generated ORDER BY column_index"
+    ).fetchall():
+        computed[TableName(name, schema)].append(column)
+    return [
+        TableFacts(
+            table=one,
+            refers_to=tuple(refers_to[one]),
+            computed=tuple(computed[one]),
+            not_its_own="a view" if one in is_view else None,
+        )
+        for one in tables(cursor, namespace)
+    ]
+
+
 def find_any_case(cursor: duckdb.DuckDBPyConnection, table: TableName) -> Table | None:
     """Return the table that DuckDB takes for this name, ignoring case, or None."""
     wanted = qualified(table)
@@ -135,9 +168,9 @@ def find_table(cursor: duckdb.DuckDBPyConnection, name: TableName) -> Table | No
     if full not in tables(cursor, full.schema):
         return None
     facts = {
-        column: (nullable, comment)
-        for column, nullable, comment in _about(
-            cursor, full, "column_name, is_nullable, comment FROM duckdb_columns()"
+        column: (nullable, comment, generated)
+        for column, nullable, comment, generated in _about(
+            cursor, full, "column_name, is_nullable, comment, is_generated FROM duckdb_columns()"
         )
     }
     constraints = _about(
@@ -147,13 +180,14 @@ def find_table(cursor: duckdb.DuckDBPyConnection, name: TableName) -> Table | No
     unique = [frozenset(names) for kind, names in constraints if kind in {"PRIMARY KEY", "UNIQUE"}]
     columns = []
     for plain in columns_of(cursor, f"SELECT * FROM {DIALECT.table(full)}", {}):
-        nullable, comment = facts.get(plain.name, (True, None))
+        nullable, comment, generated = facts.get(plain.name, (True, None, False))
         columns.append(
             replace(
                 plain,
                 arrow=noted_type(comment, plain.stored, plain.name, holds=given_back),
                 nullable=nullable,
                 key=plain.name in primary,
+                generated=generated,
             )
         )
     return Table(

@@ -13,6 +13,7 @@ from datastores.drivers.base import (
     ScanRequest,
     Split,
     TableDriver,
+    TableFacts,
     WritePlan,
     WriteRequest,
     WriteSession,
@@ -66,6 +67,13 @@ class DuckDBDriver(TableDriver):
             return []
         with self._client.cursor() as cursor, translated("tables", namespace):
             return catalog.tables(cursor, namespace)
+
+    @override
+    def describe_tables(self, namespace: str | None = None) -> list[TableFacts]:
+        if not self._client.exists():
+            return []
+        with self._client.cursor() as cursor, translated("tables", namespace):
+            return catalog.describe_tables(cursor, namespace)
 
     @override
     def schema(self, table: TableName) -> pa.Schema:

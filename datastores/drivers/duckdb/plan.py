@@ -128,9 +128,9 @@ def resolve(table: Table | None, request: WriteRequest) -> Prepared:
             target=str(request.table),
             advice=f"Write {table.name}, or choose another name",
         )
-    check_names(request, [one.name for one in table.columns])
+    known = {one.name: one for one in table.columns if not one.generated}
+    check_names(request, known)
     check_keys(request, table.unique)
-    known = {one.name: one for one in table.columns}
     return Prepared(tuple(_existing(field, known[field.name]) for field in request.schema), ())
 
 

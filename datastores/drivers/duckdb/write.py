@@ -123,6 +123,9 @@ class DuckDBWriteSession(WriteSession):
                     _note(cursor, self.request, list(parts.values()))
         except DataError as error:
             raise self._named(error, paths) from error
+        # The database says what is published, for as long as the job's entry stays.
+        with suppress(OSError):
+            self.journal.remove()
 
     def _publish(self, cursor: duckdb.DuckDBPyConnection, paths: list[Path]) -> None:
         request = self.request
