@@ -10,7 +10,7 @@ import pyarrow as pa
 from typing_extensions import override
 
 from datastores.bridges.discovery import find_dataset, list_tables, read_schema
-from datastores.bridges.file_journal import FileJournal, all_jobs, find_job
+from datastores.bridges.file_journal import FileJournal, all_jobs, find_bookmark, find_job
 from datastores.bridges.file_reads import (
     FileSplit,
     bound_filters,
@@ -115,8 +115,8 @@ class FilesAsTables(TableDriver):
     @override
     def begin(self, request: WriteRequest) -> WriteSession:
         session = FileWriteSession(self.files, request, find_target(self.files, request))
-        if request.journal is not None:
-            FileJournal(self.files, request.job).begin(request.table.name, request.journal)
+        if request.journal is not None or request.bookmark is not None:
+            FileJournal(self.files, request.job).begin(request.table.name, request.journal or "")
         return session
 
     @override
@@ -130,6 +130,10 @@ class FilesAsTables(TableDriver):
     @override
     def forget_job(self, job: str) -> None:
         FileJournal(self.files, job).remove()
+
+    @override
+    def find_bookmark(self, name: str) -> str | None:
+        return find_bookmark(self.files, name)
 
     def _plan_query(self, request: ScanRequest, query: str) -> ReadPlan:
         require(self, "query", declared=self.capabilities.query)

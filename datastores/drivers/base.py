@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from typing_extensions import override
 
 from datastores.drivers.config import DriverConfig
+from datastores.drivers.increments import Bookmark
 from datastores.drivers.network import Endpoint
 from datastores.errors import UnsupportedOperationError
 from datastores.filters import Filters
@@ -223,6 +224,8 @@ class WriteRequest:
     """Names the staging; file names hold it, so that two jobs never collide."""
     journal: str | None = None
     """What is kept with the job for the call that goes on from it, without secrets; None if none will."""
+    bookmark: Bookmark | None = None
+    """What the target remembers as soon as it is published, for the copies that come after."""
     parts: int | None = None
     """How many parts the process that begins the write will write itself; None if others do."""
     partition_by: tuple[str, ...] = ()
@@ -355,6 +358,7 @@ class WriteSession(ABC):
 
         Raises:
             AlreadyExistsError: The mode is `create`, and the target came to be meanwhile.
+            PreconditionFailedError: The request's bookmark is not what it was when it was planned.
         """
 
     def leave(self) -> None:  # noqa: B027  # files hold nothing
@@ -438,6 +442,10 @@ class TableDriver(Driver):
     @abstractmethod
     def forget_job(self, job: str) -> None:
         """Remove all that a job staged, and its entry; what it published stays."""
+
+    @abstractmethod
+    def find_bookmark(self, name: str) -> str | None:
+        """Return the text of a bookmark; a publish that was interrupted is finished first."""
 
     def table_name(self, path: str) -> TableName:
         """Return the table that a URL's path names."""

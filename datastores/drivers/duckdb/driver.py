@@ -19,6 +19,7 @@ from datastores.drivers.base import (
     require,
 )
 from datastores.drivers.duckdb import catalog
+from datastores.drivers.duckdb.bookmarks import find_bookmark
 from datastores.drivers.duckdb.catalog import DIALECT, Table
 from datastores.drivers.duckdb.client import Client
 from datastores.drivers.duckdb.config import DuckDBConfig
@@ -130,6 +131,13 @@ class DuckDBDriver(TableDriver):
     @override
     def forget_job(self, job: str) -> None:
         forget_job(self._client, job)
+
+    @override
+    def find_bookmark(self, name: str) -> str | None:
+        if not self._client.exists():
+            return None
+        with self._client.cursor() as cursor, translated("find_bookmark", None):
+            return find_bookmark(cursor, name)
 
     def _require_file(self, target: str) -> None:
         if not self._client.exists():
