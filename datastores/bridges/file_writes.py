@@ -205,7 +205,8 @@ class FileWriteSession(WriteSession):
         return PartFiles(
             self._driver.filesystem,
             f"{self._staging}/{attempt}",
-            f"part-{job}-{name}",
+            # The same call may be made again, as a job of the same name, to add more.
+            f"part-{job}-{name}-{attempt}",
             format_=self._target.format,
             schema=self._target.file_schema,
             rows_per_file=self.request.rows_per_file,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,7 +33,12 @@ from datastores.drivers.base import (
     WriteSession,
     require,
 )
-from datastores.errors import ConfigurationError, MissingDependencyError
+from datastores.errors import (
+    ConfigurationError,
+    DataError,
+    MissingDependencyError,
+    NotFoundError,
+)
 from datastores.filters import Filters
 from datastores.location import normalize_path
 from datastores.values import Capabilities, TableName
@@ -129,6 +135,9 @@ class FilesAsTables(TableDriver):
 
     @override
     def forget_job(self, job: str) -> None:
+        # What was decided counts as published, for whoever reads the bookmark too.
+        with suppress(DataError, NotFoundError):
+            find_job(self.files, job)
         FileJournal(self.files, job).remove()
 
     @override
@@ -137,6 +146,7 @@ class FilesAsTables(TableDriver):
 
     def _plan_query(self, request: ScanRequest, query: str) -> ReadPlan:
         require(self, "query", declared=self.capabilities.query)
+        require(self, "cursor in a query over files", declared=request.cursor is None)
         with self._query(query, request.parameters, request.batch_rows) as reader:
             schema = reader.schema
         columns = chosen_columns(schema, request.columns)

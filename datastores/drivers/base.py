@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from typing_extensions import override
 
 from datastores.drivers.config import DriverConfig
-from datastores.drivers.increments import Bookmark
+from datastores.drivers.increments import Bookmark, CursorRange
 from datastores.drivers.network import Endpoint
 from datastores.errors import UnsupportedOperationError
 from datastores.filters import Filters
@@ -137,6 +137,8 @@ class ScanRequest:
     columns: tuple[str, ...] | None = None
     """Which columns, in this order; None for all."""
     filters: Filters = ()
+    cursor: CursorRange | None = None
+    """Which of the rows that pass are new; not together with `limit`."""
     limit: int | None = None
     split_by: tuple[str, ...] = ()
     """Columns whose values divide the rows between readers, of the result or beside its `columns`."""
@@ -181,6 +183,8 @@ class ReadPlan:
     rows: int | None = None
     bytes: int | None = None
     """Of Arrow data; an estimate, or None."""
+    cursor: CursorRange | None = None
+    """The request's, with the end that was found under the snapshot."""
     count_unfit: Callable[[], Unfit | None] | None = None
     """Asks the source what `unfit` returns; None where every value fits or is refused."""
     release: Callable[[], None] | None = None
@@ -221,7 +225,7 @@ class WriteRequest:
     keys: tuple[str, ...] = ()
     """Columns that identify a row; `upsert` needs them."""
     job: str = field(default_factory=new_job_id)
-    """Names the staging; file names hold it, so that two jobs never collide."""
+    """Names the staging, so that two jobs at once never collide; file names hold it."""
     journal: str | None = None
     """What is kept with the job for the call that goes on from it, without secrets; None if none will."""
     bookmark: Bookmark | None = None

@@ -82,6 +82,8 @@ def copy(source: Any, target: Any, **options: Unpack[CopyOptions]) -> CopyReport
             if entry is not None and entry.state is JobState.PUBLISHED:
                 return _acknowledged(ends, identity, entry, options, watch)
             job = stack.enter_context(_planned(*ends, options, identity, entry))
+        if not job.parts:
+            return _nothing_new(job, ends[1], entry, options, watch)
         stage = Stage(job, watch, options.get("progress"))
         with discarded_after(job.discard, identity.job, unless=stage.may_go_on):
             with watch.phase("stage"):
@@ -187,6 +189,17 @@ def _acknowledged(
             unfit=sum((one.unfit for one in notes), start=Unfit()),
         )
     )
+
+
+def _nothing_new(
+    job: Job, end: StorePath, entry: JobEntry | None, options: CopyOptions, watch: Stopwatch
+) -> CopyReport:
+    """Return the report of a copy that nothing is left to do for."""
+    if entry is not None:
+        retried(lambda: end.store.tabular.forget_job(entry.job))
+    if on_plan := options.get("on_plan"):
+        on_plan(job.plan)
+    return _report(job.plan, watch, Stage(job, watch, None), None)
 
 
 def _verified(job: Job, watch: Stopwatch, stage: Stage) -> str | None:
