@@ -10,7 +10,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
+from datastores.bridges.file_bookmarks import BookmarkMove, newest_of
 from datastores.drivers.base import FileDriver, FolderChange, JobEntry, JobState, Receipt
+from datastores.drivers.increments import Bookmark
 from datastores.drivers.journal import dump, load, now, receipt_values, receipts_of
 from datastores.errors import (
     AlreadyExistsError,
@@ -43,6 +45,8 @@ class Publication:
     files: tuple[FileMove, ...] = ()
     """One after the other."""
     folder: FolderChange | None = None
+    bookmark: BookmarkMove | None = None
+    """First: whoever reads it finishes what is still to be done."""
 
     def carry_out(self, driver: FileDriver) -> None:
         """Make it true; what was done before is found and left.
@@ -50,7 +54,21 @@ class Publication:
         Raises:
             AlreadyExistsError: The target came to be meanwhile, and is not to be replaced.
             NotFoundError: A staged file is gone.
+            PreconditionFailedError: Another job has gone on from the same bookmark.
         """
+        if self.bookmark is None:
+            self._publish(driver)
+            return
+        self.bookmark.claim(driver.filesystem)
+        try:
+            self._publish(driver)
+        except DatastoreError as error:
+            if not error.transient:
+                self.bookmark.release(driver.filesystem)
+            raise
+        self.bookmark.settle(driver.filesystem)
+
+    def _publish(self, driver: FileDriver) -> None:
         for one in self.files:
             if not _is_moved(driver.filesystem, one):
                 driver.publish_file(one.staged, one.path, replace=one.replace)
@@ -125,6 +143,7 @@ class FileJournal:
         values = job | {
             "files": [dataclasses.asdict(one) for one in publication.files],
             "folder": publication.folder and dataclasses.asdict(publication.folder),
+            "bookmark": publication.bookmark and dataclasses.asdict(publication.bookmark),
             "receipts": receipt_values(receipts),
         }
         return _publication_of(self._create(_PUBLICATION, values))
@@ -188,8 +207,8 @@ def find_job(driver: FileDriver, job: str) -> JobEntry | None:
         assert decided is not None  # noqa: S101  # that is the state
         try:
             decided.carry_out(driver)
-        except AlreadyExistsError:
-            # Somebody else's target: this job never was published, and will not be.
+        except (AlreadyExistsError, PreconditionFailedError):
+            # Somebody else's target, or turn: this job never was published, and will not be.
             journal.remove()
             return None
     return entry
@@ -206,6 +225,16 @@ def all_jobs(driver: FileDriver) -> list[JobEntry]:
     return sorted((one for one in found if one is not None), key=lambda one: one.began)
 
 
+def find_bookmark(driver: FileDriver, name: str) -> str | None:
+    """Return the text of a bookmark, the publish of the job that wrote it being finished."""
+    found = newest_of(driver, name)
+    if found is not None:
+        _, job = found
+        find_job(driver, job)
+        found = newest_of(driver, name)
+    return None if found is None else found[0]
+
+
 def _receipt_of(part: str) -> str:
     return f"{_RECEIPTS}/{quote(part, safe='')}.json"
 
@@ -215,7 +244,11 @@ def _publication_of(values: dict[str, Any]) -> Publication:
     if folder is not None:
         pairs = tuple((staged, inner) for staged, inner in folder["add"])
         folder = FolderChange(**{**folder, "add": pairs, "clear": tuple(folder["clear"])})
-    return Publication(files=tuple(FileMove(**one) for one in values["files"]), folder=folder)
+    bookmark = values["bookmark"]
+    if bookmark is not None:
+        bookmark = BookmarkMove(**{**bookmark, "bookmark": Bookmark(**bookmark["bookmark"])})
+    files = tuple(FileMove(**one) for one in values["files"])
+    return Publication(files=files, folder=folder, bookmark=bookmark)
 
 
 def _is_moved(filesystem: AbstractFileSystem, move: FileMove) -> bool:

@@ -19,9 +19,11 @@ from datastores.bridges.discovery import (
     opened,
     read_schema,
 )
+from datastores.bridges.file_cursor import find_range
 from datastores.drivers.base import ReadPlan, ScanRequest, Split
+from datastores.drivers.increments import CursorRange
 from datastores.errors import ConfigurationError, DataError, SchemaMismatchError, did_you_mean
-from datastores.filters import Condition, Filters, columns_of, to_expression
+from datastores.filters import Condition, Filters, both, columns_of, to_expression
 from datastores.formats.base import FilePart, slices
 
 if TYPE_CHECKING:
@@ -53,6 +55,7 @@ def plan_files(
     """Divide a table of files; every file that the filters leave is opened for its layout."""
     dataset = find_dataset(filesystem, path, request.format, request.format_options)
     schema = read_schema(filesystem, dataset)
+    cursor, request = _new_rows(filesystem, path, request, schema.table)
     columns = chosen_columns(schema.table, request.columns)
     filters = bound_filters(schema.table, request.filters)
     files = [one for one in dataset.files if _folder_passes(one, schema, filters)]
@@ -88,7 +91,30 @@ def plan_files(
         split_by="one reader, for the limit" if request.limit is not None else "files",
         rows=rows,
         bytes=_total(part.bytes for _, part in pieces),
+        cursor=cursor,
     )
+
+
+def _new_rows(
+    filesystem: AbstractFileSystem, path: str, request: ScanRequest, schema: pa.Schema
+) -> tuple[CursorRange | None, ScanRequest]:
+    """Return the request's range with its end, and the request for its rows by filters alone."""
+    cursor = request.cursor
+    if cursor is None:
+        return None, request
+    name = cursor.column
+    _refuse_unknown(schema, (name,))
+
+    def column(newer: Filters) -> Iterator[pa.RecordBatch]:
+        filters = both(request.filters, newer)
+        alone = replace(request, columns=(name,), filters=filters, cursor=None)
+        with plan_files(filesystem, path, alone, 1) as plan:
+            for split in plan.splits:
+                assert isinstance(split, FileSplit)  # noqa: S101  # it is our plan
+                yield from read_split(filesystem, split)
+
+    cursor, new = find_range(cursor, schema.field(name), column)
+    return cursor, replace(request, filters=both(request.filters, new), cursor=None)
 
 
 def _mark(group: Sequence[tuple[DataFile, FilePart]]) -> str:

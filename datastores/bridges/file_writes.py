@@ -19,6 +19,7 @@ from datastores.bridges.discovery import (
     named,
     read_schema,
 )
+from datastores.bridges.file_bookmarks import next_move
 from datastores.bridges.file_journal import FileJournal, FileMove, Publication, only_first
 from datastores.bridges.part_files import PartFiles
 from datastores.drivers.base import (
@@ -184,7 +185,9 @@ class FileWriteSession(WriteSession):
     @override
     def publish(self, receipts: Sequence[Receipt]) -> None:
         with named(self._target.path):
-            journal = None if self.request.journal is None else self._journal
+            request = self.request
+            kept = request.journal is not None or request.bookmark is not None
+            journal = self._journal if kept else None
             publication = journal.decided() if journal else None
             if publication is None:
                 chosen = only_first(receipts)
@@ -202,7 +205,8 @@ class FileWriteSession(WriteSession):
         return PartFiles(
             self._driver.filesystem,
             f"{self._staging}/{attempt}",
-            f"part-{job}-{name}",
+            # The same call may be made again, as a job of the same name, to add more.
+            f"part-{job}-{name}-{attempt}",
             format_=self._target.format,
             schema=self._target.file_schema,
             rows_per_file=self.request.rows_per_file,
@@ -217,9 +221,14 @@ class FileWriteSession(WriteSession):
 
     def _publication(self, receipts: Sequence[Receipt]) -> Publication:
         outputs = [output for one in receipts for output in one.outputs]
+        request = self.request
+        bookmark = (
+            next_move(self._driver, request.bookmark, request.job) if request.bookmark else None
+        )
         if self._target.single:
-            return Publication(files=self._moves(outputs, sum(one.bytes for one in receipts)))
-        return Publication(folder=self._change(outputs))
+            moves = self._moves(outputs, sum(one.bytes for one in receipts))
+            return Publication(files=moves, bookmark=bookmark)
+        return Publication(folder=self._change(outputs), bookmark=bookmark)
 
     def _moves(self, outputs: list[str], size: int) -> tuple[FileMove, ...]:
         path, filesystem = self._target.path, self._driver.filesystem

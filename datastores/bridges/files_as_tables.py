@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ import pyarrow as pa
 from typing_extensions import override
 
 from datastores.bridges.discovery import find_dataset, list_tables, read_schema
-from datastores.bridges.file_journal import FileJournal, all_jobs, find_job
+from datastores.bridges.file_journal import FileJournal, all_jobs, find_bookmark, find_job
 from datastores.bridges.file_reads import (
     FileSplit,
     bound_filters,
@@ -32,7 +33,12 @@ from datastores.drivers.base import (
     WriteSession,
     require,
 )
-from datastores.errors import ConfigurationError, MissingDependencyError
+from datastores.errors import (
+    ConfigurationError,
+    DataError,
+    MissingDependencyError,
+    NotFoundError,
+)
 from datastores.filters import Filters
 from datastores.location import normalize_path
 from datastores.values import Capabilities, TableName
@@ -115,8 +121,8 @@ class FilesAsTables(TableDriver):
     @override
     def begin(self, request: WriteRequest) -> WriteSession:
         session = FileWriteSession(self.files, request, find_target(self.files, request))
-        if request.journal is not None:
-            FileJournal(self.files, request.job).begin(request.table.name, request.journal)
+        if request.journal is not None or request.bookmark is not None:
+            FileJournal(self.files, request.job).begin(request.table.name, request.journal or "")
         return session
 
     @override
@@ -129,10 +135,18 @@ class FilesAsTables(TableDriver):
 
     @override
     def forget_job(self, job: str) -> None:
+        # What was decided counts as published, for whoever reads the bookmark too.
+        with suppress(DataError, NotFoundError):
+            find_job(self.files, job)
         FileJournal(self.files, job).remove()
+
+    @override
+    def find_bookmark(self, name: str) -> str | None:
+        return find_bookmark(self.files, name)
 
     def _plan_query(self, request: ScanRequest, query: str) -> ReadPlan:
         require(self, "query", declared=self.capabilities.query)
+        require(self, "cursor in a query over files", declared=request.cursor is None)
         with self._query(query, request.parameters, request.batch_rows) as reader:
             schema = reader.schema
         columns = chosen_columns(schema, request.columns)

@@ -52,6 +52,11 @@ _OPTIONS = (
     columns_option,
     filter_option,
     click.option(
+        "--cursor",
+        metavar="COLUMN",
+        help="Copy the rows above the greatest value of the last copy, which the target remembers.",
+    ),
+    click.option(
         "--split-by",
         metavar="A,B",
         callback=names,

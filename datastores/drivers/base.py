@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from typing_extensions import override
 
 from datastores.drivers.config import DriverConfig
+from datastores.drivers.increments import Bookmark, CursorRange
 from datastores.drivers.network import Endpoint
 from datastores.errors import UnsupportedOperationError
 from datastores.filters import Filters
@@ -137,6 +138,8 @@ class ScanRequest:
     columns: tuple[str, ...] | None = None
     """Which columns, in this order; None for all."""
     filters: Filters = ()
+    cursor: CursorRange | None = None
+    """Which of the rows that pass are new; not together with `limit`."""
     limit: int | None = None
     split_by: tuple[str, ...] = ()
     """Columns whose values divide the rows between readers, of the result or beside its `columns`."""
@@ -196,6 +199,8 @@ class ReadPlan:
     rows: int | None = None
     bytes: int | None = None
     """Of Arrow data; an estimate, or None."""
+    cursor: CursorRange | None = None
+    """The request's, with the end that was found under the snapshot."""
     count_unfit: Callable[[], Unfit | None] | None = None
     """Asks the source what `unfit` returns; None where every value fits or is refused."""
     release: Callable[[], None] | None = None
@@ -236,9 +241,11 @@ class WriteRequest:
     keys: tuple[str, ...] = ()
     """Columns that identify a row; `upsert` needs them."""
     job: str = field(default_factory=new_job_id)
-    """Names the staging; file names hold it, so that two jobs never collide."""
+    """Names the staging, so that two jobs at once never collide; file names hold it."""
     journal: str | None = None
     """What is kept with the job for the call that goes on from it, without secrets; None if none will."""
+    bookmark: Bookmark | None = None
+    """What the target remembers as soon as it is published, for the copies that come after."""
     parts: int | None = None
     """How many parts the process that begins the write will write itself; None if others do."""
     partition_by: tuple[str, ...] = ()
@@ -371,6 +378,7 @@ class WriteSession(ABC):
 
         Raises:
             AlreadyExistsError: The mode is `create`, and the target came to be meanwhile.
+            PreconditionFailedError: The request's bookmark is not what it was when it was planned.
         """
 
     def leave(self) -> None:  # noqa: B027  # files hold nothing
@@ -467,6 +475,10 @@ class TableDriver(Driver):
     @abstractmethod
     def forget_job(self, job: str) -> None:
         """Remove all that a job staged, and its entry; what it published stays."""
+
+    @abstractmethod
+    def find_bookmark(self, name: str) -> str | None:
+        """Return the text of a bookmark; a publish that was interrupted is finished first."""
 
     def table_name(self, path: str) -> TableName:
         """Return the table that a URL's path names."""

@@ -11,6 +11,7 @@ pytest.register_assert_rewrite(
             "filesystems",
             "races",
             "stateful_files",
+            "table_bookmarks",
             "table_case",
             "table_reading",
             "table_writing",

@@ -12,6 +12,7 @@ from typing import Any
 
 from datastores.datastore import StorePath
 from datastores.drivers.base import JobEntry
+from datastores.drivers.increments import CursorRange
 from datastores.drivers.journal import dump, load
 from datastores.errors import ConfigurationError
 from datastores.scan import Scan
@@ -66,7 +67,7 @@ class Identity:
     ) -> Identity:
         words = {name: _plain(options[name]) for name in options.keys() - _INCIDENTAL}
         parts = [_named(source), _named(target), words]
-        request = _hash(json.dumps(parts, default=str, sort_keys=True))
+        request = hash_of(parts)
         given = options.get("job")
         if given is not None and not _JOB.fullmatch(given):
             raise ConfigurationError(
@@ -84,7 +85,7 @@ class Identity:
 
     def of_table(self, source: StorePath, target: StorePath) -> Identity:
         """Return the identity of one of the copies that this call of `copy_all` makes."""
-        request = _hash(json.dumps([self.job, self.request, _named(source), _named(target)]))
+        request = hash_of([self.job, self.request, _named(source), _named(target)])
         return Identity(
             job=request[:_JOB_DIGITS],
             given=self.given,
@@ -95,15 +96,18 @@ class Identity:
             call=None,
         )
 
-    def journal(self, schema: str, splits: int) -> str:
+    def journal(self, schema: str, splits: int, range_: CursorRange | None = None) -> str:
         """Return what the job's entry keeps.
 
         Args:
             schema: A text that tells the rows' columns from others; empty for files.
             splits: Into how many pieces the source was to be divided.
+            range_: Which rows are copied, if only new ones are.
         """
         kept = {"request": self.request, "source": self.source, "call": self.call}
-        return dump({**kept, "schema": _hash(schema), "splits": splits})
+        range_values = None if range_ is None else dataclasses.asdict(range_)
+        kept |= {"schema": hash_of([schema, range_values]), "range": range_values}
+        return dump({**kept, "splits": splits})
 
     def check(self, entry: JobEntry) -> None:
         """Refuse to go on from a job that is another copy's.
@@ -123,10 +127,18 @@ class Identity:
         """Return how many pieces an earlier call asked for: others would not be the same."""
         return int(load(entry.journal, f"the journal of job {self.job}")["splits"])
 
-    def has_schema(self, entry: JobEntry, schema: str) -> bool:
-        """Return whether what an earlier call staged has these columns."""
+    def range(self, entry: JobEntry) -> CursorRange | None:
+        """Return which rows an earlier call copied, if only new ones."""
+        kept = load(entry.journal, f"the journal of job {self.job}")["range"]
+        return None if kept is None else CursorRange(**kept)
+
+    def is_of(self, entry: JobEntry, schema: str, range_: CursorRange | None = None) -> bool:
+        """Return whether what an earlier call staged has these columns, and is of these rows."""
         kept = load(entry.journal, f"the journal of job {self.job}")
-        return bool(kept["schema"] == _hash(schema))
+        return bool(
+            kept["schema"]
+            == hash_of([schema, None if range_ is None else dataclasses.asdict(range_)])
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,5 +218,7 @@ def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def _hash(text: str) -> str:
+def hash_of(values: Any) -> str:
+    """Return a text that tells these values from others."""
+    text = json.dumps(values, default=str, sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

@@ -27,6 +27,9 @@ class CopyOptions(TypedDict, total=False):
     """Which of the source's columns, in this order; all if not given."""
     filters: Sequence[Any]
     """Which of the source's rows: `[(column, operator, value), ...]`, an OR of ANDs when nested."""
+    cursor: str
+    """A column of the source, by old name, whose values say which rows are new: those above the greatest
+    that the target remembers of the last copy. It need not be copied."""
     split_by: str | Sequence[str]
     """Columns of the source, by old name, whose ranges divide the rows between workers."""
     rename: Mapping[str, str]
@@ -92,6 +95,7 @@ ROW_OPTIONS = frozenset(
         "keys",
         "columns",
         "filters",
+        "cursor",
         "split_by",
         "rename",
         "types",

@@ -66,6 +66,8 @@ class CopyPlan:
     statements: tuple[str, ...] = ()
     """DDL that publishing will run."""
     verify: bool = False
+    cursor: str | None = None
+    """Which rows are new, in words, if only those are copied."""
     parts_kept: int = 0
     """How many parts an earlier call of the job has finished, as far as that is known yet."""
     unfit: Unfit | None = field(default_factory=Unfit)
@@ -109,6 +111,8 @@ class CopyPlan:
             exact, *others = [f"{number} {verdict}" for verdict, number in counts.items()]
             number, _, word = exact.partition(" ")
             lines.append(" · ".join([f"{number} columns {word}", *others]))
+        if self.cursor is not None:
+            lines.append(self.cursor)
         lines.append(f"mode {self.mode} · {self.publish}")
         if self.parts_kept:
             left = count - self.parts_kept

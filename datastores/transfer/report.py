@@ -129,6 +129,8 @@ class CopyReport:
             costs.append(f"peak memory {format_bytes(self.peak_memory_bytes)}")
         cost = f" ({', '.join(costs)})" if costs else ""
         lines = [f"copied {what}, {sizes} in {self.seconds:.1f} s{cost}"]
+        if self.plan.cursor is not None:
+            lines.append(self.plan.cursor)
         lines += unfit_lines(self.unfit)
         if self.digest is not None:
             shown = f"{self.digest[:4]}…{self.digest[-4:]}"

@@ -30,6 +30,7 @@ from datastores.transfer.compare import compare
 from datastores.transfer.comparison import Comparison
 from datastores.transfer.endpoints import RowSource, place, row_source, table_at
 from datastores.transfer.expectation import Expectation
+from datastores.transfer.increment import Increment
 from datastores.transfer.journal import Identity, PartNote
 from datastores.transfer.meter import Meter
 from datastores.transfer.options import DEFAULT_WORKERS, CopyOptions
@@ -62,20 +63,20 @@ class RowJob(Job):
         self._source = row_source(source, options)
         self._target = target
         self._command = _command(source, target, options)
+        self._driver: TableDriver = target.store.tabular
+        with self._at_target("copy"):
+            kept = None if entry is None else identity.range(entry)
+            self._increment = Increment.of(self._source, target, options, kept)
+        self._session: WriteSession | None = None
+        policies = self._policies(options)
+        workers = options.get("workers", DEFAULT_WORKERS)
+        self._splits = workers if entry is None else identity.splits(entry)
+        self._read_plan = self._plan_read()
         self._side = Side(
             source=self._source,
             rename=options.get("rename") or {},
             types=options.get("types") or {},
         )
-        self._driver: TableDriver = target.store.tabular
-        self._session: WriteSession | None = None
-        policies = self._policies(options)
-        workers = options.get("workers", DEFAULT_WORKERS)
-        with self._at_source():
-            self._splits = workers if entry is None else identity.splits(entry)
-            self._read_plan: ReadPlan = self._source.driver.plan_read(
-                self._source.request, self._splits
-            )
         try:
             self._conversion = Conversion.plan(
                 self._read_plan.schema,
@@ -96,7 +97,8 @@ class RowJob(Job):
         except BaseException:
             self.close()
             raise
-        self.parts = _parts(self._read_plan, write_plan.max_parts)
+        nothing_new = self._increment is not None and self._increment.is_empty
+        self.parts = [] if nothing_new else _parts(self._read_plan, write_plan.max_parts)
         self._request = replace(self._request, parts=len(self.parts))
         self.plan = self._copy_plan(write_plan, workers, unfit)
 
@@ -104,14 +106,15 @@ class RowJob(Job):
     def begin(self) -> JobEntry | None:
         entry = self._entry
         schema = _columns(self._request.schema)
+        range_ = self._increment.range if self._increment else None
         with self._at_target("copy"):
-            if entry is not None and not self._identity.has_schema(entry, schema):
+            if entry is not None and not self._identity.is_of(entry, schema, range_):
                 self._driver.forget_job(entry.job)
                 entry = None
             if self._expectation:
                 self._expectation.before()
             self._request = replace(
-                self._request, journal=self._identity.journal(schema, self._splits)
+                self._request, journal=self._identity.journal(schema, self._splits, range_)
             )
             try:
                 self._session = self._driver.begin(self._request)
@@ -208,6 +211,18 @@ class RowJob(Job):
     def close(self) -> None:
         self._read_plan.close()
 
+    def _plan_read(self) -> ReadPlan:
+        """Plan to read all rows, or those that are new; the source's request then says which."""
+        request, increment = self._source.request, self._increment
+        if increment is not None:
+            request = replace(request, cursor=increment.range)
+        with self._at_source():
+            plan = self._source.driver.plan_read(request, self._splits)
+        if increment is not None and plan.cursor is not None:
+            self._increment = replace(increment, range=plan.cursor)
+            self._source = replace(self._source, request=replace(request, cursor=plan.cursor))
+        return plan
+
     def _plan_write(self) -> WritePlan:
         with self._at_target("plan_write"):
             return self._driver.plan_write(self._request)
@@ -228,6 +243,7 @@ class RowJob(Job):
             mode=WriteMode.parse(options.get("mode", WriteMode.CREATE)),
             keys=tuple(options.get("keys", ())),
             job=self._identity.job,
+            bookmark=self._increment.bookmark if self._increment else None,
             parts=max(1, len(self._read_plan.splits)),
             partition_by=tuple(options.get("partition_by", ())),
             rows_per_file=options.get("rows_per_file"),
@@ -266,6 +282,7 @@ class RowJob(Job):
             publish=write_plan.publish,
             statements=write_plan.statements,
             verify=self._expectation is not None,
+            cursor=self._increment.words() if self._increment else None,
             unfit=unfit,
         )
 

@@ -139,6 +139,8 @@ class Call:
             return self._acknowledged(self.entry, watch, keeps_entry=keeps_entry)
         job = self._job
         assert job is not None  # noqa: S101  # plan comes first
+        if not job.parts:
+            return self._nothing_new(job, watch)
         stage = Stage(job, watch, options.get("progress"))
         report: CopyReport | None = None
 
@@ -168,6 +170,14 @@ class Call:
             retries=report.retries,
         )
         return report
+
+    def _nothing_new(self, job: Job, watch: Stopwatch) -> CopyReport:
+        """Return the report of a copy by cursor that has nothing left to do."""
+        if self.entry is not None:
+            self.forget(self.entry.job)
+        if on_plan := self._options.get("on_plan"):
+            on_plan(job.plan)
+        return _report(job.plan, watch, Stage(job, watch, None), None)
 
     def forget(self, job: str) -> None:
         """Take the entry of a job that was published out of the journal."""

@@ -1,6 +1,6 @@
 """A copy in a process of its own, that kills itself at a step, or waits to be killed.
 
-python -m tests.transfer.killed_copy WORKSPACE SOURCE TARGET MODE TYPES STEP
+python -m tests.transfer.killed_copy WORKSPACE SOURCE TARGET MODE WORDS STEP
 """
 
 from __future__ import annotations
@@ -31,6 +31,16 @@ STEPS: Mapping[str, tuple[tuple[str, ...], str, str]] = {
         "carry_out",
         "before",
     ),
+    "the bookmark is claimed": (
+        ("datastores.bridges.file_bookmarks:BookmarkMove",),
+        "claim",
+        "after",
+    ),
+    "the files are published": (
+        ("datastores.bridges.file_bookmarks:BookmarkMove",),
+        "settle",
+        "before",
+    ),
     "published": (_JOBS, "publish", "after"),
     "before what was staged is removed": (_JOBS, "discard", "before"),
 }
@@ -53,7 +63,7 @@ def _struck(call: Callable[..., Any], when: str) -> Callable[..., Any]:
 
 
 def main() -> None:
-    file, source, target, mode, types, step = sys.argv[1:]
+    file, source, target, mode, words, step = sys.argv[1:]
     if step in STEPS:
         places, method, when = STEPS[step]
         for place in places:
@@ -66,15 +76,15 @@ def main() -> None:
             workspace[name].driver  # noqa: B018
         sys.stdout.write("ready\n")
         sys.stdout.flush()
-        copied(workspace, source, target, mode=mode, types=json.loads(types))
+        copied(workspace, source, target, mode=mode, words=json.loads(words))
 
 
 def copied(
-    workspace: Workspace, source: str, target: str, *, mode: str, types: dict[str, str]
+    workspace: Workspace, source: str, target: str, *, mode: str, words: dict[str, Any]
 ) -> CopyReport:
-    """Make the copy: the same call in whichever process. Without types files are copied as they are."""
-    options: Any = {"types": types} if types else {}
+    """Make the copy: the same call in whichever process. Without words files are copied as they are."""
     ends = workspace["source"] / source, workspace["target"] / target
+    options: Any = words
     return copy(*ends, mode=mode, workers=2, **options)
 
 
@@ -85,13 +95,13 @@ def forked(
     source: str,
     target: str,
     mode: str,
-    types: dict[str, str],
+    words: dict[str, Any],
 ) -> None:
     """Make the copy in a process that is struck from outside, once it has told that it begins."""
     os.environ["KILLED_SECRET"] = secret
     with Workspace.load(file) as workspace:
         tells.send("ready")
-        copied(workspace, source, target, mode=mode, types=types)
+        copied(workspace, source, target, mode=mode, words=words)
 
 
 if __name__ == "__main__":

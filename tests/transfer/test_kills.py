@@ -47,6 +47,7 @@ MODES = ("create", "append", "replace")
 EXPECTED = {"create": NEW, "append": pa.concat_tables([OLD, NEW]), "replace": NEW}
 # Only files decide on their publish before they carry it out.
 _DECIDES = ("files as they are", "local", "azure_blob")
+_OF_BOOKMARKS = ("the bookmark is claimed", "the files are published")
 _TABLES = "SELECT schema_name FROM duckdb_tables()"
 
 
@@ -58,6 +59,7 @@ class Ends:
     file: Path
     workspace: Workspace
     name: str = "orders"
+    cursor: str = ""
 
     @property
     def table(self) -> str:
@@ -70,13 +72,16 @@ class Ends:
         """The target as a path."""
         return self.table.replace(".", "/")
 
-    def types(self) -> dict[str, str]:
+    def words(self) -> dict[str, Any]:
         """Return what makes it a copy of rows between files, if it is one."""
-        return {} if self.kind == "files as they are" else {"id": "int64"}
+        if self.cursor:
+            return {"cursor": self.cursor}
+        return {} if self.kind == "files as they are" else {"types": {"id": "int64"}}
 
-    def copy(self, mode: str) -> CopyReport:
+    def copy(self, mode: str, **more: Any) -> CopyReport:
         """Make the copy in this process."""
-        return copied(self.workspace, "in/", self.path, mode=mode, types=self.types())
+        words = self.words() | more
+        return copied(self.workspace, "in/", self.path, mode=mode, words=words)
 
     def content(self) -> list[Any] | None:
         """Return the target's rows, in order; None if there is no target."""
@@ -102,7 +107,7 @@ class Ends:
                 jobs = database.execute(query).fetchall() if JOURNAL_SCHEMA in known else []
             return [str(one) for one in (*folder.rglob("*"), *jobs)]
         found = store.filesystem.find("_datastores") if store.exists("_datastores") else []
-        return [one for one in found if not one.endswith("lock")]
+        return [one for one in found if not one.endswith("lock") and "/bookmarks.d/" not in one]
 
 
 def rows_of(table: pa.Table) -> list[Any]:
@@ -148,7 +153,7 @@ def ends(
 def killed(ends: Ends, mode: str, step: str) -> Iterator[Callable[[], str]]:
     """Run the copy in a process of its own; what it prints next is returned by a call."""
     command = [sys.executable, "-m", "tests.transfer.killed_copy", str(ends.file)]
-    command += ["in/", ends.path, mode, json.dumps(ends.types()), step]
+    command += ["in/", ends.path, mode, json.dumps(ends.words()), step]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
@@ -196,7 +201,8 @@ def strike(ends: Ends, mode: str, step: str) -> str:
 
 
 def steps(kind: str) -> list[str]:
-    return [step for step in STEPS if step != "the publish is decided" or kind in _DECIDES]
+    others = _OF_BOOKMARKS if kind in _DECIDES else (*_OF_BOOKMARKS, "the publish is decided")
+    return [step for step in STEPS if step not in others]
 
 
 @pytest.mark.parametrize(("kind", "step"), [(kind, step) for kind in KINDS for step in steps(kind)])
@@ -213,6 +219,44 @@ def test_an_append_that_is_killed_at_a_step(ends: Ends, step: str) -> None:
         assert outcome in {"begun anew", "gone on from finished parts"}
     else:
         assert outcome == expected.get(step, "begun anew")
+
+
+def die_adding(ends: Ends, step: str) -> None:
+    """Add to the old rows until the step."""
+    ends.workspace["target"].write_table(ends.table, OLD)
+    ends.workspace["target"].close()
+    with killed(ends, "append", step) as printed:
+        assert printed() == "ready\n"
+        assert printed() == ""
+
+
+@pytest.mark.parametrize("kind", ["local"])
+def test_forgetting_what_was_decided_leaves_no_row_behind(ends: Ends) -> None:
+    ends = replace(ends, cursor="id")
+    die_adding(ends, "the bookmark is claimed")
+    [job] = ends.workspace["target"].jobs()
+    ends.workspace["target"].clean(job.job)
+    assert ends.left() == []
+    assert ends.copy("append").rows == 0
+    assert ends.content() == rows_of(EXPECTED["append"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "step"),
+    [
+        *(("local", step) for step in _OF_BOOKMARKS),
+        *((kind, "published") for kind in ("duckdb", "azure_postgresql")),
+    ],
+)
+def test_an_incremental_copy_that_is_killed_at_a_step(ends: Ends, step: str) -> None:
+    ends = replace(ends, cursor="id")
+    die_adding(ends, step)
+    # Under another name the job cannot go on, and finds what it left.
+    ends.copy("append", job="another")
+    assert ends.content() == rows_of(EXPECTED["append"])
+    assert ends.copy("append").rows in (0, ROWS)
+    assert ends.content() == rows_of(EXPECTED["append"])
+    assert ends.copy("append").rows == 0
 
 
 @pytest.mark.faults
@@ -236,7 +280,7 @@ def test_copies_that_are_killed_at_any_moment(
     def begun(here: Ends, mode: str) -> multiprocessing.process.BaseProcess:
         told, tells = context.Pipe(duplex=False)
         secret = os.environ.get("KILLED_SECRET", "")
-        words = (secret, str(here.file), "in/", here.path, mode, here.types())
+        words = (secret, str(here.file), "in/", here.path, mode, here.words())
         process = context.Process(target=forked, args=(tells, *words))
         process.start()
         told.recv()

@@ -278,3 +278,19 @@ def test_upsert_is_refused_by_a_file_store(workspace: Workspace, orders: pa.Tabl
             keys=["id"],
         )
     assert not workspace["files"].exists("orders")
+
+
+@pytest.mark.parametrize("target", ["duckdb", "parquet folder", "memory"])
+def test_the_same_append_twice_adds_twice(
+    workspace: Workspace, orders: pa.Table, target: str
+) -> None:
+    workspace["other"].write_table("orders/", orders)
+    store, path = PLACES[target]
+    for _ in range(2):
+        datastores.copy(
+            workspace["other"] / "orders/",
+            workspace[store] / path,
+            mode="create_append",
+            types={"id": "int64"},
+        )
+    assert held(workspace, store, path).num_rows == 2 * ROWS

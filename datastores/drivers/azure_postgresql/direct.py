@@ -186,7 +186,9 @@ class DirectWriteSession(WriteSession):
                         self._target.open(transaction.connection)
                         self._target.fill(transaction.connection, [_TEMPORARY], receipt.rows)
                     if self._staging is not None:
-                        self._staging.finish(transaction.connection, [receipt])
+                        self._staging.finish(
+                            transaction.connection, [receipt], self.request.bookmark
+                        )
                     self._commit(transaction, receipt)
             except DatastoreError as error:
                 self._broke = error.transient

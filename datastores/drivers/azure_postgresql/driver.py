@@ -22,7 +22,7 @@ from datastores.drivers.azure_postgresql.read import (
 )
 from datastores.drivers.azure_postgresql.snapshot import export_snapshot, share
 from datastores.drivers.azure_postgresql.staging import Staging, entries
-from datastores.drivers.azure_postgresql.write import begin, find_job
+from datastores.drivers.azure_postgresql.write import begin, find_bookmark, find_job
 from datastores.drivers.base import (
     JobEntry,
     ReadPlan,
@@ -181,6 +181,10 @@ class AzurePostgreSQLDriver(TableDriver):
     @override
     def forget_job(self, job: str) -> None:
         leftovers.end(self._client, Staging(self.config.staging_schema, job))
+
+    @override
+    def find_bookmark(self, name: str) -> str | None:
+        return find_bookmark(self._client, name)
 
     @override
     def is_unchanged(self, split: Split, mark: str, rows: int) -> bool:

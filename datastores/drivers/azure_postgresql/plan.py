@@ -117,7 +117,8 @@ class Prepared:
     aside: bool = False
     """Whether a new table is filled in the staging schema, by all parts, and moved into its place."""
     journaled: bool = False
-    """Whether a journal says that the job was published, until that is acknowledged."""
+    """Whether a journal says that the job was published, until that is acknowledged, and what is
+    remembered of it."""
     unstaged: DatastoreError | None = None
     """Why nothing can be staged, or None if it can."""
 
@@ -157,9 +158,12 @@ def prepare(client: Client, request: WriteRequest) -> Prepared:
         prepared = resolve(connection, table, request)
         rights = Rights(connection, request)
         rights.check_target(table, [one.name for one in prepared.enums])
-        direct, unstaged, journaled = request.parts == 1, None, request.journal is not None
+        direct, unstaged = request.parts == 1, None
+        journaled = request.journal is not None or request.bookmark is not None
         if not direct or journaled:
             missing = rights.why_unstaged(client.config.staging_schema)
+            if missing is not None and request.bookmark is not None:
+                raise missing
             journaled = journaled and missing is None
             unstaged = None if direct else missing
             direct = direct or missing is not None

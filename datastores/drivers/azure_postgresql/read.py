@@ -15,6 +15,7 @@ from datastores.drivers.azure_postgresql.catalog import DIALECT, Column, Table, 
 from datastores.drivers.azure_postgresql.client import Client
 from datastores.drivers.azure_postgresql.codec import Decoder
 from datastores.drivers.azure_postgresql.connection import Connection
+from datastores.drivers.azure_postgresql.cursor import find_range
 from datastores.drivers.azure_postgresql.errors import translated
 from datastores.drivers.azure_postgresql.fit import FirstUnfit, Selection, refusal, select
 from datastores.drivers.azure_postgresql.marks import COUNTED, is_as_old, marks_of
@@ -33,6 +34,7 @@ from datastores.drivers.azure_postgresql.splits import (
     within,
 )
 from datastores.drivers.base import ReadPlan, ScanRequest, Split
+from datastores.drivers.increments import CursorRange
 from datastores.drivers.sql.convert import convert
 from datastores.drivers.sql.filters import comparable_types, condition
 from datastores.drivers.sql.parameters import bind_named, rewrite, tokens
@@ -186,7 +188,7 @@ def plan_table(
     """Return how a table is read: by ranges of pages, or of a key where it has no pages of its own."""
     source = _Source(
         sql=DIALECT.table(table.name),
-        sampled=sampled_source(table, filtered=bool(request.filters)),
+        sampled=sampled_source(table, filtered=bool(request.filters or request.cursor)),
         columns=table.columns,
         label=str(table.name),
         table=table,
@@ -215,9 +217,10 @@ def plan_query(
 def _plan(
     source: _Source, request: ScanRequest, connection: Connection, snapshot: str, splits: int
 ) -> ReadPlan:
-    selection = _select(source, request, connection)
+    selection, cursor = _narrowed(source, _select(source, request, connection), request, connection)
     division = _division(source, selection, request, connection, splits)
-    table = source.table if not request.filters and request.limit is None else None
+    whole = not request.filters and request.limit is None and cursor is None
+    table = source.table if whole else None
     rows = table.rows if table else None
     pieces = [(division.condition, one.condition) for one in division.pieces]
     counted = [selection.of(COUNTED, source.sql, *one) for one in pieces]
@@ -243,8 +246,23 @@ def _plan(
         snapshot=snapshot,
         rows=rows,
         bytes=table.bytes if table else None,
+        cursor=cursor,
         count_unfit=_counter(selection, connection, source.label),
     )
+
+
+def _narrowed(
+    source: _Source, selection: Selection, request: ScanRequest, connection: Connection
+) -> tuple[Selection, CursorRange | None]:
+    """Return what is asked of the rows that are new, if only those are."""
+    if request.cursor is None:
+        return selection, None
+
+    def rows(listed: str, condition: str) -> str:
+        return selection.of(listed, source.sql, condition)
+
+    cursor, condition = find_range(connection, request.cursor, source.columns, rows)
+    return replace(selection, conditions=(*selection.conditions, condition)), cursor
 
 
 def _counter(

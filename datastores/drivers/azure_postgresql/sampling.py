@@ -19,7 +19,7 @@ _SAMPLE_ROWS = 10_000
 # From so many pages of a bigger table the sample is taken.
 SAMPLE_PAGES = 1_000
 # The type has no order, or the column no collation of its own.
-_UNORDERED = {"42809", "42883", "42P22"}
+UNORDERED = {"42809", "42883", "42P22"}
 # Stable for the server, since a transaction keeps its time, and each reader has one of its own.
 _CLOCKS = ["now", "transaction_timestamp", "statement_timestamp"]
 
@@ -141,7 +141,7 @@ def find_bounds(
             """.encode()
         ).fetchall()
     except psycopg.Error as error:
-        if error.sqlstate not in _UNORDERED:
+        if error.sqlstate not in UNORDERED:
             raise
         raise SchemaMismatchError(
             f"PostgreSQL does not sort by {', '.join(one.name for one in key)}: {error.diag.message_primary}",

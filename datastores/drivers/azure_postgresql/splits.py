@@ -115,8 +115,8 @@ def by_key(key: Sequence[Column], bounds: Bounds, *, runs: str | None = None) ->
     starts = [None, *bounds.lower]
     pieces = []
     for lower, upper in zip(starts, [*bounds.lower, None], strict=True):
-        parts = [] if lower is None else [_comparison(key, ">=", lower)]
-        parts += [] if upper is None else [_comparison(key, "<", upper)]
+        parts = [] if lower is None else [comparison(key, ">=", lower)]
+        parts += [] if upper is None else [comparison(key, "<", upper)]
         label = _label(key, lower, upper)
         if nullable and upper is None and not bounds.nulls_apart:
             pieces.append(Piece(f"{label} and NULL", f"({' AND '.join(parts)} OR {is_null(key)})"))
@@ -136,7 +136,7 @@ def is_null(key: Sequence[Column]) -> str:
     return f"({' OR '.join(tests)})"
 
 
-def _comparison(key: Sequence[Column], operator: str, value: Value) -> str:
+def comparison(key: Sequence[Column], operator: str, value: Value) -> str:
     """Return a comparison that the server makes with the columns' own operators and collations."""
     names = DIALECT.columns(tuple(one.name for one in key))
     values = ", ".join(

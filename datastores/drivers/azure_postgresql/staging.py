@@ -4,7 +4,7 @@ Rows that publishing copies are in a table for each attempt at a part, unlogged,
 journal of those parts: after a crash of the server both are empty, together, so that no part is
 taken for staged whose rows are gone. A table that publishing moves into its place holds the rows of
 all parts, and is logged, and so is their journal. The journal of jobs is logged: what was published
-is known for as long as its rows.
+is known for as long as its rows. So are the bookmarks of incremental copies, which stay.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from datastores.drivers.azure_postgresql.catalog import DIALECT
 from datastores.drivers.azure_postgresql.connection import Connection, run
 from datastores.drivers.azure_postgresql.new_table import NewTable
 from datastores.drivers.base import JobEntry, JobState, Receipt, WriteRequest
+from datastores.drivers.increments import Bookmark
 from datastores.drivers.journal import dump, load, receipt_values, receipts_of
 from datastores.drivers.sql.statements import SQLColumn
 from datastores.errors import PreconditionFailedError
@@ -32,6 +33,9 @@ _PARTS = """
     part text PRIMARY KEY, staged text NOT NULL, rows bigint NOT NULL, bytes bigint NOT NULL,
     note text NOT NULL, transaction bigint NOT NULL DEFAULT pg_catalog.txid_current()
 """
+_BOOKMARKS = "name text PRIMARY KEY, text text NOT NULL"
+# What jobs share: dropped when all of it is empty.
+_SHARED = ("jobs", "bookmarks")
 _ATTEMPT_DIGITS = 12
 
 
@@ -65,6 +69,11 @@ class Staging:
         """The quoted name of the journal of jobs."""
         return self._table("jobs")
 
+    @property
+    def bookmarks(self) -> str:
+        """The quoted name of what incremental copies remember."""
+        return self._table("bookmarks")
+
     def prepare(self, connection: Connection, request: WriteRequest, new: NewTable | None) -> None:
         """Create what is missing, and enter the job, unless an earlier call did. In a transaction.
 
@@ -79,6 +88,8 @@ class Staging:
             f"CREATE TABLE IF NOT EXISTS {self.jobs} ({_JOBS})",
             f"CREATE {'' if new else 'UNLOGGED'} TABLE IF NOT EXISTS {self.parts} ({_PARTS})",
         ]
+        if request.bookmark is not None:
+            statements.append(f"CREATE TABLE IF NOT EXISTS {self.bookmarks} ({_BOOKMARKS})")
         if not self._has_schema(connection):
             statements[:0] = [
                 f"CREATE SCHEMA {schema}",
@@ -126,12 +137,16 @@ class Staging:
         """Return what is known of the job, or None."""
         return next(iter(entries(connection, self.schema, self.job)), None)
 
-    def finish(self, connection: Connection, receipts: Sequence[Receipt]) -> None:
-        """Enter that the job is published, in the transaction that does it.
+    def finish(
+        self, connection: Connection, receipts: Sequence[Receipt], bookmark: Bookmark | None
+    ) -> None:
+        """Enter that the job is published, in the transaction that does it, and its bookmark.
 
         Raises:
-            PreconditionFailedError: There is no such job any more.
+            PreconditionFailedError: There is no such job any more, or another's bookmark.
         """
+        if bookmark is not None:
+            self._remember(connection, bookmark)
         entered = run(
             connection,
             f"UPDATE {self.jobs} SET published = now(), receipts = $2 WHERE job = $1",
@@ -139,6 +154,28 @@ class Staging:
         )
         if not entered.rowcount:
             raise self.lost("its staging", "publish")
+
+    def _remember(self, connection: Connection, bookmark: Bookmark) -> None:
+        # Both wait for a transaction that writes the same bookmark, and then see what it wrote.
+        if bookmark.before is None:
+            statement = (
+                f"INSERT INTO {self.bookmarks} (name, text) VALUES ($1, $2) ON CONFLICT DO NOTHING"
+            )
+            values = [bookmark.name, bookmark.text]
+        else:
+            statement = f"UPDATE {self.bookmarks} SET text = $2 WHERE name = $1 AND text = $3"
+            values = [bookmark.name, bookmark.text, bookmark.before]
+        if not run(connection, statement, *values).rowcount:
+            raise bookmark.moved()
+
+    def bookmark(self, connection: Connection, name: str) -> str | None:
+        """Return the text of a bookmark, or None."""
+        if not self._has(connection, "bookmarks"):
+            return None
+        found = run(
+            connection, f"SELECT text FROM {self.bookmarks} WHERE name = $1", name
+        ).fetchone()
+        return None if found is None else str(found[0])
 
     def lost(self, what: str, operation: str) -> PreconditionFailedError:
         """Return the error about what should be in the staging and is not."""
@@ -208,14 +245,16 @@ class Staging:
             """
             SELECT count(*) FROM pg_catalog.pg_class c
             JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-            WHERE n.nspname = %s AND c.relkind <> 'i' AND c.relname <> 'jobs'
+            WHERE n.nspname = %s AND c.relkind <> 'i' AND NOT c.relname = ANY (%s)
             """,
-            (self.schema,),
+            (self.schema, list(_SHARED)),
         ).fetchall()
-        [(entries,)] = run(connection, f"SELECT count(*) FROM {self.jobs}").fetchall()
-        if left or entries:
+        shared = [self._table(one) for one in _SHARED if self._has(connection, one)]
+        entries = [run(connection, f"SELECT 1 FROM {one} LIMIT 1").fetchone() for one in shared]
+        if left or any(entries):
             return
-        run(connection, f"DROP TABLE {self.jobs}")
+        for one in shared:
+            run(connection, f"DROP TABLE {one}")
         [(ours,)] = connection.execute(
             "SELECT pg_catalog.obj_description(oid, 'pg_namespace') = %s FROM "
             "pg_catalog.pg_namespace WHERE nspname = %s",

@@ -58,6 +58,12 @@ def find_job(client: Client, job: str) -> JobEntry | None:
     return client.look("find_job", job, staging.entry)
 
 
+def find_bookmark(client: Client, name: str) -> str | None:
+    """Return the text of a bookmark, or None."""
+    staging = Staging(client.config.staging_schema, "")
+    return client.look("find_bookmark", None, lambda connection: staging.bookmark(connection, name))
+
+
 @dataclass(frozen=True, slots=True)
 class StagedWriteSession(WriteSession):
     """One write of any number of parts, each through a connection of its own."""
@@ -130,7 +136,7 @@ class StagedWriteSession(WriteSession):
             else:
                 target.open(connection)
                 target.fill(connection, tables, rows)
-            self.staging.finish(connection, list(parts.values()))
+            self.staging.finish(connection, list(parts.values()), self.request.bookmark)
 
     def _is_published(self, connection: Connection, *, lock: str) -> bool:
         """Look at the job's entry, and keep it until the transaction ends."""

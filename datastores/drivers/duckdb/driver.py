@@ -20,13 +20,17 @@ from datastores.drivers.base import (
     require,
 )
 from datastores.drivers.duckdb import catalog
-from datastores.drivers.duckdb.catalog import DIALECT, Table
+from datastores.drivers.duckdb.bookmarks import find_bookmark
+from datastores.drivers.duckdb.catalog import DIALECT, Column, Table
 from datastores.drivers.duckdb.client import Client
 from datastores.drivers.duckdb.config import DuckDBConfig
+from datastores.drivers.duckdb.cursor import find_range
 from datastores.drivers.duckdb.errors import translated
 from datastores.drivers.duckdb.plan import prepare
 from datastores.drivers.duckdb.read import DuckDBSplit, OpenPlan, select, single_select
 from datastores.drivers.duckdb.write import DuckDBWriteSession, find_job, forget_job, jobs
+from datastores.drivers.increments import CursorRange
+from datastores.drivers.sql.filters import condition
 from datastores.drivers.sql.parameters import bind_named
 from datastores.drivers.sql.reading import check_read
 from datastores.errors import NotFoundError, PreconditionFailedError
@@ -139,6 +143,13 @@ class DuckDBDriver(TableDriver):
     def forget_job(self, job: str) -> None:
         forget_job(self._client, job)
 
+    @override
+    def find_bookmark(self, name: str) -> str | None:
+        if not self._client.exists():
+            return None
+        with self._client.cursor() as cursor, translated("find_bookmark", None):
+            return find_bookmark(cursor, name)
+
     def _require_file(self, target: str) -> None:
         if not self._client.exists():
             raise NotFoundError(
@@ -150,8 +161,9 @@ class DuckDBDriver(TableDriver):
 
     def _plan_pages(self, request: ScanRequest, table: Table, cursor: Any, splits: int) -> ReadPlan:
         source = DIALECT.table(table.name)
+        cursor_range, new = _new_rows(cursor, request, table.columns, source, {})
         sql, values, columns = select(
-            table.columns, request.columns, request.filters, source=source, pages=True
+            table.columns, request.columns, request.filters, source=source, pages=True, new=new
         )
         [(first, last, rows, transaction)] = cursor.execute(
             f"SELECT min(rowid), max(rowid), count(*), txid_current() FROM {source}"
@@ -168,13 +180,14 @@ class DuckDBDriver(TableDriver):
                 target=str(table.name),
             )
         )
+        whole = not request.filters and request.cursor is None
         ranges = _ranges(first or 0, 0 if last is None else last + 1, splits)
         return ReadPlan(
             schema=self._plans[name].schema,
             splits=tuple(
                 DuckDBSplit(
                     label=f"rows {start:,} to {end - 1:,}" if end > start else "no rows",
-                    rows=None if request.filters else min(rows, end - start),
+                    rows=min(rows, end - start) if whole else None,
                     plan=name,
                     rows_from=start,
                     rows_to=end,
@@ -183,45 +196,45 @@ class DuckDBDriver(TableDriver):
             ),
             split_by="row ids",
             snapshot=f"transaction {transaction}",
-            rows=None if request.filters else rows,
+            rows=rows if whole else None,
+            cursor=cursor_range,
             release=lambda: self._release(name),
         )
 
     def _plan_whole(self, request: ScanRequest, table: Table) -> ReadPlan:
-        source = DIALECT.table(table.name)
-        sql, values, columns = select(
-            table.columns, request.columns, request.filters, source=source, pages=False
-        )
         why = "one reader: a view" if table.is_view else "one reader: a limit, or no row ids"
-        return self._plan_stream(request, (sql, values, columns), str(table.name), why)
+        source = DIALECT.table(table.name)
+        return self._plan_stream(request, table.columns, source, {}, str(table.name), why)
 
     def _plan_query(self, request: ScanRequest) -> ReadPlan:
         with self._client.cursor() as cursor, translated("query", "query"):
             text, parameters = bind_named(request.query or "", request.parameters, DIALECT)
             text = single_select(cursor, text)
             columns = catalog.columns_of(cursor, text, parameters)
-        sql, values, chosen = select(
-            columns,
-            request.columns,
-            request.filters,
-            source=f"(\n{text}\n) AS query",
-            pages=False,
-        )
-        return self._plan_stream(
-            request, (sql, parameters | values, chosen), "query", "one reader: a query"
-        )
+        source, why = f"(\n{text}\n) AS query", "one reader: a query"
+        return self._plan_stream(request, columns, source, parameters, "query", why)
 
     def _plan_stream(
-        self, request: ScanRequest, selected: tuple[Any, Any, Any], target: str, why: str
+        self,
+        request: ScanRequest,
+        known: tuple[Column, ...],
+        source: str,
+        parameters: dict[str, Any],
+        target: str,
+        why: str,
     ) -> ReadPlan:
-        sql, values, columns = selected
+        with self._client.cursor() as cursor, translated("plan_read", target):
+            cursor_range, new = _new_rows(cursor, request, known, source, parameters)
+        sql, values, columns = select(
+            known, request.columns, request.filters, source=source, pages=False, new=new
+        )
         name = self._open(
             OpenPlan(
                 client=self._client,
                 snapshot=None,
                 columns=columns,
                 sql=sql,
-                values=values,
+                values=parameters | values,
                 limit=request.limit,
                 batch_rows=request.batch_rows,
                 target=target,
@@ -232,6 +245,7 @@ class DuckDBDriver(TableDriver):
             splits=(DuckDBSplit(label="all rows", plan=name),),
             split_by=why,
             snapshot="one statement",
+            cursor=cursor_range,
             release=lambda: self._release(name),
         )
 
@@ -246,6 +260,22 @@ class DuckDBDriver(TableDriver):
             plan = self._plans.pop(name, None)
         if plan is not None:
             plan.close()
+
+
+def _new_rows(
+    connection: Any,
+    request: ScanRequest,
+    columns: tuple[Column, ...],
+    source: str,
+    parameters: dict[str, Any],
+) -> tuple[CursorRange | None, str]:
+    """Return the request's range with its end, and its condition, if only new rows are asked for."""
+    if request.cursor is None:
+        return None, ""
+    types = {one.name: one.stored for one in columns}
+    passing, values = condition(request.filters, types, DIALECT)
+    rows = f"SELECT * FROM {source} WHERE {passing or 'TRUE'}"
+    return find_range(connection, request.cursor, columns, rows, parameters | values)
 
 
 def _ranges(first: int, end: int, splits: int) -> list[tuple[int, int]]:

@@ -92,7 +92,7 @@ def query_files(
             text = single_select(connection, _with_protocol(text))
             columns = columns_of(connection, text, values)
             selected, _, columns = select(
-                columns, None, (), source=f"(\n{text}\n) AS query", pages=False
+                columns, None, (), source=f"(\n{text}\n) AS query", pages=False, new=""
             )
     except BaseException:
         connection.close()

@@ -120,8 +120,17 @@ def select(
     *,
     source: str,
     pages: bool,
+    new: str,
 ) -> tuple[str, dict[str, Any], tuple[Column, ...]]:
     """Return the SELECT, the values to bind and the columns it yields.
+
+    Args:
+        columns: That there are.
+        chosen: Which to read; None for all.
+        filters: Which rows to read.
+        source: What stands behind FROM.
+        pages: Whether it is for a range of row ids.
+        new: The condition of rows that are new; empty for all.
 
     Raises:
         SchemaMismatchError: A column is not there; the message lists those that are.
@@ -140,7 +149,7 @@ def select(
             )
     picked = tuple(columns if chosen is None else [known[name] for name in chosen])
     rows, values = condition(filters, {name: one.stored for name, one in known.items()}, DIALECT)
-    pieces = [f"({rows})"] if rows else []
+    pieces = [f"({one})" for one in (rows, new) if one]
     if pages:
         pieces.append("rowid >= $rows_from AND rowid < $rows_to")
     clause = f" WHERE {' AND '.join(pieces)}" if pieces else ""

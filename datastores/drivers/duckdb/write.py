@@ -18,6 +18,7 @@ import pyarrow as pa
 from typing_extensions import override
 
 from datastores.drivers.base import JobEntry, JobState, Receipt, WriteRequest, WriteSession
+from datastores.drivers.duckdb.bookmarks import remember
 from datastores.drivers.duckdb.catalog import DIALECT, JOURNAL_SCHEMA, find_any_case, qualified
 from datastores.drivers.duckdb.client import Client
 from datastores.drivers.duckdb.errors import translated
@@ -120,6 +121,8 @@ class DuckDBWriteSession(WriteSession):
             with self.client.transaction("publish", str(self.request.table)) as cursor:
                 if find_published(cursor, self.request.job) is None:
                     self._publish(cursor, paths)
+                    if self.request.bookmark is not None:
+                        remember(cursor, self.request.bookmark)
                     _note(cursor, self.request, list(parts.values()))
         except DataError as error:
             raise self._named(error, paths) from error
