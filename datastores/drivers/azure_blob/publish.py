@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 
 from datastores.drivers.azure_blob.filesystem import AzureBlobStoreFileSystem
@@ -41,15 +41,13 @@ def publish_folder(
     folder = normalize_path(change.folder).rstrip("/")
     check_publishable(folder, staging, "azure_blob")
     adds = {join_path(folder, inner): normalize_path(staged) for staged, inner in change.add}
-    waiting = _waiting(filesystem, adds)
-    if adds and not waiting:
-        return
-    filesystem.refuse_obstacle(f"{folder}/any")
-    if not change.must_be_absent:
-        _publish(filesystem, change, folder, adds)
-        return
-    with _claimed(filesystem, folder, staging, adds):
-        if set(filesystem.find(folder)) - adds.keys():
+    # Also where nothing waits any more: a claim that an earlier call left is to go.
+    creates = change.must_be_absent
+    with _claimed(filesystem, folder, staging, adds) if creates else nullcontext():
+        if adds and not _waiting(filesystem, adds):
+            return
+        filesystem.refuse_obstacle(f"{folder}/any")
+        if creates and set(filesystem.find(folder)) - adds.keys():
             raise AlreadyExistsError(
                 f"{folder!r} exists already, with files in it", driver="azure_blob", target=folder
             )
