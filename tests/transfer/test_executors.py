@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import pickle
 import shutil
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import (
     BrokenExecutor,
@@ -27,6 +29,7 @@ from typing_extensions import override
 import datastores
 from datastores import Workspace
 from datastores.bridges import file_reads
+from datastores.cli import main
 from datastores.errors import (
     ConfigurationError,
     ConnectionFailedError,
@@ -53,8 +56,12 @@ def processes() -> Iterator[ProcessPoolExecutor]:
 @pytest.fixture(scope="module")
 def dask() -> Iterator[Executor]:
     with (
-        LocalCluster(
-            n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None
+        LocalCluster(  # type: ignore[no-untyped-call]
+            n_workers=2,
+            threads_per_worker=1,
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+            worker_dashboard_address="127.0.0.1:0",
         ) as cluster,
         Client(cluster) as client,  # type: ignore[no-untyped-call]
     ):
@@ -416,3 +423,36 @@ def test_a_process_opens_a_store_once(workspace: Workspace) -> None:
     here, again = pickle.loads(sent), pickle.loads(sent)
     assert here is again is not driver
     assert pickle.loads(pickle.dumps(workspace["lake"].driver)) is not here
+
+
+def test_the_command_line_lets_a_cluster_copy(
+    parted: Workspace, dask: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "datastores.yaml"
+    file.write_text(f"datastores:\n  files: {{type: local, path: {tmp_path / 'files'}}}\n")
+    words = [
+        "cp",
+        "datastore://files/in/",
+        "datastore://files/out.jsonl",
+        "--json",
+        "-f",
+        str(file),
+    ]
+    address = dask._client.scheduler.address
+    assert main([*words, "--dask", address]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["rows"] == ROWS
+    assert all(one["worker"].startswith("dask ") for one in report["part_reports"])
+    assert main([*words, "--dask", "nonsense://x"]) == 2
+    assert "no address of a Dask scheduler" in capsys.readouterr().err
+
+
+def test_the_command_line_names_the_extra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    file = tmp_path / "datastores.yaml"
+    file.write_text(f"datastores:\n  files: {{type: local, path: {tmp_path}}}\n")
+    words = ["cp", "datastore://files/a", "datastore://files/b", "-f", str(file)]
+    assert main([*words, "--dask", "tcp://127.0.0.1:8786"]) == 1
+    assert "pip install 'datastores[dask]'" in capsys.readouterr().err
