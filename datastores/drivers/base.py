@@ -20,7 +20,7 @@ from typing_extensions import override
 from datastores.drivers.config import DriverConfig
 from datastores.drivers.increments import Bookmark, CursorRange
 from datastores.drivers.network import Endpoint
-from datastores.drivers.reopened import reopened
+from datastores.drivers.reopened import elsewhere
 from datastores.errors import ConfigurationError, UnsupportedOperationError
 from datastores.filters import Filters
 from datastores.values import Capabilities, OnUnfit, TableName, Unfit, WriteMode
@@ -97,8 +97,7 @@ class Driver(ABC):
                 advice="Give it as a reference, which each process resolves: env:NAME, file:PATH or "
                 "Key Vault; or use threads",
             )
-        # It holds connections; its config is enough to open others.
-        return (reopened, (type(self), self.config))
+        return elsewhere(type(self), self.config)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

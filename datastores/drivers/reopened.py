@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -10,20 +11,19 @@ T = TypeVar("T")
 
 # Of a process, since what arrives in it has nothing else in common: each task brings its drivers, and
 # to connect anew for each would cost more than a small part. They close what is idle, and at exit.
-_kept: list[Any] = []
+_kept: dict[tuple[Any, bytes], Any] = {}
 _lock = threading.Lock()
 
 
-def reopened(kind: Callable[[Any], T], config: Any) -> T:
-    """Return this process's own driver or client of a config; the same one for the same config.
+def elsewhere(kind: Callable[[Any], T], config: Any) -> tuple[Any, ...]:
+    """Return what `__reduce__` of something that holds connections returns: its config is enough."""
+    return (_reopened, (kind, pickle.dumps(config)))
 
-    A class whose objects hold connections names it in `__reduce__`.
-    """
+
+def _reopened(kind: Callable[[Any], T], config: bytes) -> T:
+    """Return this process's own; the same one for the same config."""
     with _lock:
-        for one in _kept:
-            if type(one) is kind and one.config == config:
-                found: T = one
-                return found
-        made = kind(config)
-        _kept.append(made)
-        return made
+        if (kind, config) not in _kept:
+            _kept[kind, config] = kind(pickle.loads(config))  # noqa: S301  # of the same task
+        found: T = _kept[kind, config]
+        return found

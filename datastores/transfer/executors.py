@@ -5,9 +5,10 @@ from __future__ import annotations
 import pickle
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from itertools import islice
+from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from datastores.drivers.base import Driver
@@ -49,7 +50,14 @@ def check_executor(executor: Any, ends: Mapping[str, Driver]) -> None:
         return
     for name, driver in ends.items():
         with located(store=name, operation="copy"):
-            pickle.dumps(driver)
+            try:
+                pickle.dumps(driver)
+            except (AttributeError, TypeError, pickle.PicklingError) as error:
+                raise ConfigurationError(
+                    f"the settings of {name} do not go to another process: {error}",
+                    driver=driver.type_name,
+                    advice="Give no object in them, such as a credential; or use threads",
+                ) from error
 
 
 def run_on(
@@ -57,32 +65,45 @@ def run_on(
     calls: Iterable[Callable[[], T]],
     at_once: int,
     stop: threading.Event,
+    *,
     keep: Callable[[T], None],
+    take: Callable[[T], None],
 ) -> None:
-    """Run all calls, and raise what the first to fail raises; the executor stays the caller's.
+    """Run all calls; the executor stays the caller's.
 
     Args:
         executor: Runs them.
         calls: Begun in this order, each made when its turn comes.
         at_once: How many are handed over at a time.
         stop: Set when the rest is to end early; calls in threads look at it.
-        keep: Told what each returns, in this thread; also of those that end after a failure.
+        keep: Told what each returns, in any thread, whatever became of the others. Must not fail.
+        take: Told it too, in this thread, while all goes well. What it raises ends the rest.
 
     Raises:
         ConnectionFailedError: A worker was lost, or the executor does not work any more.
+        Exception: What the first call to fail raised, if it ran in a thread.
     """
     coming = iter(calls)
     running: set[Future[T]] = set()
+    done: SimpleQueue[Future[T]] = SimpleQueue()
+
+    def ended(future: Future[T]) -> None:
+        if not future.cancelled() and future.exception() is None:
+            keep(future.result())
+        done.put(future)
+
     try:
         while True:
             for call in islice(coming, at_once - len(running)):
-                running.add(_submitted(executor, call))
+                future = _submitted(executor, call)
+                running.add(future)
+                future.add_done_callback(ended)
             if not running:
                 return
-            done, _ = wait(running, timeout=_WAKE_SECONDS, return_when=FIRST_COMPLETED)
-            for future in done:
+            with suppress(Empty):
+                future = done.get(timeout=_WAKE_SECONDS)
                 running.remove(future)
-                keep(_result(executor, future))
+                take(_result(executor, future))
     finally:
         # After a failure the others stop at their next batch. Set twice, since a signal can strike
         # anywhere, and a second one here would leave workers that nobody stops.
@@ -90,19 +111,9 @@ def run_on(
             stop.set()
         finally:
             stop.set()
-            _end(executor, running, keep)
-
-
-def _end(executor: Executor, running: set[Future[T]], keep: Callable[[T], None]) -> None:
-    """Take back what has not begun, and wait for the rest."""
-    for future in running:
-        future.cancel()
-    done, _ = wait(running, timeout=None if is_local(executor) else PATIENCE_SECONDS)
-    for future in done:
-        if not future.cancelled():
-            # What ended all is raised already.
-            with suppress(Exception):
-                keep(future.result())
+            for future in running:
+                future.cancel()
+            wait(running, timeout=None if is_local(executor) else PATIENCE_SECONDS)
 
 
 def _submitted(executor: Executor, call: Callable[[], T]) -> Future[T]:

@@ -130,7 +130,8 @@ class Stage:
     def _run_on(self, executor: Executor, workers: int) -> None:
         here = is_local(executor)
         calls = self._calls_here() if here else self._calls_elsewhere()
-        run_on(executor, calls, workers, self._stop, functools.partial(self._keep, told=here))
+        take = functools.partial(self._take, told=here)
+        run_on(executor, calls, workers, self._stop, keep=self._keep, take=take)
 
     def _calls_here(self) -> Iterator[Callable[[], PartResult | Exception]]:
         for task in self._tasks():
@@ -149,9 +150,9 @@ class Stage:
                     start=_start(part), work=self._job.work(part), digests=self._job.plan.verify
                 )
 
-    def _keep(self, outcome: PartResult | Exception, *, told: bool) -> None:
+    def _keep(self, outcome: PartResult | Exception) -> None:
         if isinstance(outcome, Exception):
-            raise outcome
+            return
         self._results[outcome.progress.part] = outcome
         # By this machine's clock: another one may be wrong.
         ended = self._watch.seconds
@@ -166,6 +167,10 @@ class Stage:
             bytes_written=outcome.receipt.bytes,
             attempts=outcome.attempts,
         )
+
+    def _take(self, outcome: PartResult | Exception, *, told: bool) -> None:
+        if isinstance(outcome, Exception):
+            raise outcome
         if not told:
             self._listener.tell(outcome.progress)
 

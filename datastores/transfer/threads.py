@@ -37,5 +37,6 @@ def run_all(
         results[result[0]] = result[1]
 
     with ThreadPoolExecutor(threads, thread_name_prefix=name) as pool:
-        run_on(pool, (partial(numbered, *one) for one in enumerate(tasks)), threads, stop, keep)
+        calls = (partial(numbered, *one) for one in enumerate(tasks))
+        run_on(pool, calls, threads, stop, keep=keep, take=lambda _: None)
     return [results[number] for number in range(len(tasks))]

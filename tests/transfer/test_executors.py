@@ -9,6 +9,7 @@ import pickle
 import shutil
 import socket
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import (
     BrokenExecutor,
@@ -27,7 +28,7 @@ from distributed import Client, LocalCluster
 from typing_extensions import override
 
 import datastores
-from datastores import Workspace
+from datastores import Datastore, Workspace
 from datastores.bridges import file_reads
 from datastores.cli import main
 from datastores.errors import (
@@ -37,6 +38,7 @@ from datastores.errors import (
     UnsupportedOperationError,
 )
 from datastores.transfer import CopyReport, PartProgress, executors
+from datastores.transfer.executors import check_executor
 from tests.drivers.test_azure_postgresql import staged
 from tests.services.azurite import Azurite
 from tests.services.postgresql import Database
@@ -456,3 +458,28 @@ def test_the_command_line_names_the_extra(
     words = ["cp", "datastore://files/a", "datastore://files/b", "-f", str(file)]
     assert main([*words, "--dask", "tcp://127.0.0.1:8786"]) == 1
     assert "pip install 'datastores[dask]'" in capsys.readouterr().err
+
+
+class Credential:
+    """What an identity is in code; with a lock, as theirs are."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def get_token(self, *scopes: str) -> Any:
+        raise NotImplementedError
+
+
+def test_a_credential_that_does_not_pickle_is_refused(
+    parted: Workspace, processes: Executor, azurite: Azurite
+) -> None:
+    with (
+        Datastore(
+            type="azure_blob",
+            account_name=azurite.account_name,
+            container_name="none",
+            identity=Credential(),
+        ) as store,
+        pytest.raises(ConfigurationError, match="do not go to another process"),
+    ):
+        check_executor(processes, {"lake": store.driver})
