@@ -72,8 +72,9 @@ class DatastoreError(Exception):
 
     @override
     def __reduce__(self) -> tuple[Any, ...]:
-        # The built-in bases pickle only their positional arguments, and would lose the rest.
-        return (_rebuild, (type(self), self.message, self.context()))
+        # The built-in bases pickle only their positional arguments, and would lose the rest: the
+        # context, and notes.
+        return (type(self), (self.message,), self.__dict__)
 
     def context(self) -> dict[str, str | None]:
         """Return store, driver, operation, target and advice, as they were given."""
@@ -120,12 +121,6 @@ def located(**context: str | None) -> Iterator[None]:
     except DatastoreError as error:
         error.located(**context)
         raise
-
-
-def _rebuild(
-    error: type[DatastoreError], message: str, context: dict[str, str | None]
-) -> DatastoreError:
-    return error(message, **context)
 
 
 class ConfigurationError(DatastoreError, ValueError):

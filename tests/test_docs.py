@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import cost_model
 from tests.transfer.matrix import PAIRS
 from tests.transfer.matrix_page import PAGE, cells_of, page
 from tests.transfer.shop import REPEATED, shop
@@ -39,3 +40,9 @@ def test_the_matrix_counts_what_the_shop_has_and_what_is_stated() -> None:
         *_, refused = counts = cells[str(source), str(target)]
         assert sum(counts) == sum(map(len, held)), "nox -s matrix"
         assert refused == sum(map(len, lost)), "nox -s matrix"
+
+
+def test_the_page_on_scaling_has_what_was_measured_and_fitted() -> None:
+    shown = (DOCS / "scaling.md").read_text(encoding="utf-8")
+    for table in cost_model.tables(DOCS / "scaling.json"):
+        assert table in shown, "python -m benchmarks.cost_model docs/scaling.json"

@@ -52,9 +52,11 @@ def test_each_class(kind: type[DatastoreError]) -> None:
     )
     assert str(error) == "no such thing. Look"
     assert str(kind("no such thing")) == "no such thing"
+    error.add_note("after 3 attempts")
     for other in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
         assert type(other) is kind
         assert (str(other), other.context()) == (str(error), error.context())
+        assert other.__notes__ == ["after 3 attempts"]
         assert other.context() == {
             "store": "lake", "driver": "local", "operation": "read", "target": "a/b", "advice": "Look"
         }  # fmt: skip

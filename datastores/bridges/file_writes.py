@@ -5,7 +5,6 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import quote
 
 import pyarrow as pa
@@ -135,24 +134,6 @@ class FileWriteSession(WriteSession):
         self.request = request
         self._driver = driver
         self._target = target
-
-    @override
-    def __getstate__(self) -> dict[str, Any]:
-        if not self._driver.capabilities.processes or self._driver.config.literal_secrets():
-            raise ConfigurationError(
-                f"a write to {self._driver!r} cannot go to another process",
-                advice="Use threads, or a store on disk or network whose secrets are references",
-            )
-        # The driver itself holds connections; its config is enough to build another.
-        return {
-            "request": self.request,
-            "target": self._target,
-            "driver": (type(self._driver), self._driver.config),
-        }
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        driver_type, config = state["driver"]
-        self.__init__(driver_type(config), state["request"], state["target"])  # type: ignore[misc]
 
     @property
     def _journal(self) -> FileJournal:

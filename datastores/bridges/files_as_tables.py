@@ -67,6 +67,10 @@ class FilesAsTables(TableDriver):
         super().__init__(files.config)
         self.files = files
 
+    @override
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (FilesAsTables, (self.files,))
+
     @property
     @override
     def capabilities(self) -> Capabilities:  # type: ignore[override]  # another driver's, so not the class's

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from datastores.cli.cluster import on_dask
 from datastores.cli.conditions import parse_conditions
 from datastores.cli.display import copy_shown, print_plan
 from datastores.cli.options import (
@@ -100,6 +101,11 @@ _OPTIONS = (
         help="The value of :NAME in the query.",
     ),
     workers_option,
+    click.option(
+        "--dask",
+        metavar="tcp://HOST:PORT",
+        help="Let the workers of this Dask scheduler copy; they find the secrets themselves.",
+    ),
     click.option("--verify", is_flag=True, help="Read the target back, and compare."),
     click.option("--job", metavar="ID", help="Names the copy's staging; else a fresh one."),
     click.option(
@@ -146,6 +152,7 @@ def cp(  # noqa: PLR0913  # one for each word that copy itself does not take
     parameters: Mapping[str, Any] | None,
     conditions: Sequence[str],
     report_file: Path | None,
+    dask: str | None,
     dry_run: bool,
     file: str | None,
     as_json: bool,
@@ -161,8 +168,10 @@ def cp(  # noqa: PLR0913  # one for each word that copy itself does not take
 
     if dry_run and report_file is not None:
         raise click.UsageError("--report goes without --dry-run, which copies nothing")
-    with Workspace.load(file) as workspace:
+    with Workspace.load(file) as workspace, contextlib.ExitStack() as stack:
         options = given(words)
+        if dask is not None:
+            options = {**stack.enter_context(on_dask(dask)), **options}
         start, end = _source(workspace, source, sql, parameters), workspace.locate(target)
         if conditions:
             options["filters"] = parse_conditions(conditions, _rows_of(start, options).schema)

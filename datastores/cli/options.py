@@ -192,4 +192,6 @@ types_option = click.option(
     callback=pairs,
     help='By new name, such as "total=decimal(18,2)"; a value that does not fit is an error.',
 )
-workers_option = click.option("--workers", type=click.IntRange(min=1), metavar="N", help="Threads.")
+workers_option = click.option(
+    "--workers", type=click.IntRange(min=1), metavar="N", help="How many at once."
+)

@@ -20,7 +20,8 @@ from typing_extensions import override
 from datastores.drivers.config import DriverConfig
 from datastores.drivers.increments import Bookmark, CursorRange
 from datastores.drivers.network import Endpoint
-from datastores.errors import UnsupportedOperationError
+from datastores.drivers.reopened import elsewhere
+from datastores.errors import ConfigurationError, UnsupportedOperationError
 from datastores.filters import Filters
 from datastores.values import Capabilities, OnUnfit, TableName, Unfit, WriteMode
 
@@ -80,6 +81,23 @@ class Driver(ABC):
     @override
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.place}>"
+
+    @override
+    def __reduce__(self) -> tuple[Any, ...]:
+        if not self.capabilities.processes:
+            raise UnsupportedOperationError(
+                f"a {self.type_name} datastore is not read and written by another process",
+                driver=self.type_name,
+                advice="Use threads, or another kind of store",
+            )
+        if names := self.config.literal_secrets():
+            raise ConfigurationError(
+                f"{' and '.join(names)} of {self!r} is a literal secret, which goes to no other process",
+                driver=self.type_name,
+                advice="Give it as a reference, which each process resolves: env:NAME, file:PATH or "
+                "Key Vault; or use threads",
+            )
+        return elsewhere(type(self), self.config)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

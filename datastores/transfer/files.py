@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import posixpath
 import re
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import Any
 
 from typing_extensions import override
@@ -17,16 +14,17 @@ from datastores.bridges.discovery import version_of
 from datastores.bridges.file_journal import FileJournal, FileMove, Publication, only_first
 from datastores.datastore import Datastore, StorePath
 from datastores.drivers.base import (
+    Driver,
     FileDriver,
     FolderChange,
     JobEntry,
     Receipt,
+    new_job_id,
     require,
 )
 from datastores.errors import (
     AlreadyExistsError,
     ConfigurationError,
-    DataError,
     NotFoundError,
     UnsupportedOperationError,
     located,
@@ -34,35 +32,18 @@ from datastores.errors import (
 from datastores.formats.registry import known_ending
 from datastores.scan import Scan
 from datastores.transfer.endpoints import place
-from datastores.transfer.journal import Identity, PartNote
-from datastores.transfer.meter import Meter
+from datastores.transfer.file_work import FileWork, SourceFile
+from datastores.transfer.journal import Identity
 from datastores.transfer.options import DEFAULT_WORKERS, ROW_OPTIONS, CopyOptions
 from datastores.transfer.parts import Job, Part
 from datastores.transfer.plan import CopyPlan
 from datastores.types.digest import Digest
-from datastores.values import Unfit, WriteMode
+from datastores.values import WriteMode
 
-CHUNK_BYTES = 4 << 20
 PART_BYTES = 128 << 20
 
 _MODES = (WriteMode.CREATE, WriteMode.REPLACE, WriteMode.APPEND, WriteMode.CREATE_APPEND)
 _GLOB = re.compile(r"[*?\[]")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _File:
-    path: str
-    """In the source store."""
-    relative: str
-    """To the target folder."""
-    size: int
-    version: str
-    """Changes when the file does."""
-
-    @property
-    def mark(self) -> str:
-        """What it is, to tell later whether it has changed."""
-        return f"{self.size} {self.version} {self.path}"
 
 
 def copies_bytes(source: StorePath | Scan, target: StorePath, options: CopyOptions) -> bool:
@@ -95,6 +76,7 @@ class FileJob(Job):
         assert isinstance(source, StorePath)  # noqa: S101  # copies_bytes has looked
         self._identity = identity
         self._entry = entry
+        self.call = new_job_id()
         self._source, self._target = source.store, target.store
         self._mode = WriteMode.parse(options.get("mode", WriteMode.CREATE))
         require(
@@ -146,71 +128,33 @@ class FileJob(Job):
         return self._entry
 
     @override
-    def run(self, part: Part, meter: Meter) -> Receipt:
-        attempt = posixpath.join(self._staging, uuid.uuid4().hex[:12])
-        outputs = []
-        for file in part.items:
-            staged = posixpath.join(attempt, file.relative)
-            self._copy(file, staged, meter)
-            outputs.append(staged)
-        note = PartNote(
-            marks=tuple(one.mark for one in part.items),
-            rows_read=tuple(0 for _ in part.items),
-            bytes_read=meter.bytes,
-            # Each file was compared when it was staged, if that was asked for.
-            digest=Digest() if self._verify else None,
-            unfit=Unfit(),
+    def work(self, part: Part) -> FileWork:
+        driver = self._source.driver
+        assert isinstance(driver, FileDriver)  # noqa: S101  # copies_bytes has looked
+        return FileWork(
+            part=part,
+            call=self.call,
+            job=self._identity.job,
+            verify=self._verify,
+            source=driver,
+            target=self._driver,
+            source_store=self._source.name,
+            target_store=self._target.name,
+            place=self._file or self._folder,
         )
-        receipt = Receipt(
-            part=part.name, rows=0, bytes=meter.bytes, outputs=tuple(outputs), note=note.dump()
-        )
-        with self._at_target():
-            return self._journal.enter(receipt)
 
     @override
-    def is_unchanged(self, item: _File, mark: str, rows: int) -> bool:
+    def ends(self) -> Mapping[str, Driver]:
+        return {one.label: one.driver for one in (self._source, self._target)}
+
+    @override
+    def is_unchanged(self, item: SourceFile, mark: str, rows: int) -> bool:
         return item.mark == mark
 
     @override
     def forget(self, part: str) -> None:
         with self._at_target():
             self._journal.forget(part)
-
-    def _copy(self, file: _File, staged: str, meter: Meter) -> None:
-        read = 0
-        sent = hashlib.blake2b(digest_size=16)
-        # Staging is inside the target store, which makes folders as files appear in them.
-        with (
-            located(store=self._source.name, operation="copy", target=file.path),
-            self._source.filesystem.open(file.path, "rb") as reader,
-            located(store=self._target.name, operation="copy", target=staged),
-            self._target.filesystem.open(staged, "xb") as writer,
-        ):
-            while chunk := reader.read(CHUNK_BYTES):
-                writer.write(chunk)
-                read += len(chunk)
-                if self._verify:
-                    sent.update(chunk)
-                meter.count(0, len(chunk))
-        if read != file.size:
-            raise DataError(
-                f"{file.path!r} had {file.size:,} bytes when the copy was planned, and {read:,} now",
-                store=self._source.name,
-                advice="It is being written; copy it again when it is whole",
-            )
-        if self._verify and self._digest(staged) != sent.digest():
-            raise DataError(
-                f"the copy of {file.path!r} does not hold the bytes that were sent",
-                store=self._target.name,
-                advice="Nothing was published; copy again",
-            )
-
-    def _digest(self, path: str) -> bytes:
-        held = hashlib.blake2b(digest_size=16)
-        with self._target.filesystem.open(path, "rb") as file:
-            while chunk := file.read(CHUNK_BYTES):
-                held.update(chunk)
-        return held.digest()
 
     @override
     def publish(self, receipts: Sequence[Receipt]) -> None:
@@ -240,7 +184,7 @@ class FileJob(Job):
         )
 
     @override
-    def verify(self, meters: Sequence[Meter]) -> str | None:
+    def verify(self, digests: Sequence[Digest]) -> str | None:
         """Each file was compared while it was staged, before anything was published."""
         return None
 
@@ -266,7 +210,7 @@ class FileJob(Job):
         return driver
 
     def _aim(
-        self, files: list[_File], target: StorePath, *, single: bool
+        self, files: list[SourceFile], target: StorePath, *, single: bool
     ) -> tuple[str | None, str]:
         """Return the target file of a single one (else None), and the target folder."""
         path = target.path.rstrip("/")
@@ -308,7 +252,7 @@ class FileJob(Job):
             )
 
 
-def _find(source: StorePath) -> list[_File]:
+def _find(source: StorePath) -> list[SourceFile]:
     """Return the files that a path, folder or glob names, sorted; an error if there is none."""
     store, path = source.store, source.path.rstrip("/")
     filesystem = store.filesystem
@@ -333,8 +277,8 @@ def _find(source: StorePath) -> list[_File]:
     return sorted(files, key=lambda one: one.path)
 
 
-def _found(path: str, relative: str, info: Mapping[str, Any]) -> _File:
-    return _File(path=path, relative=relative, size=info["size"], version=version_of(info))
+def _found(path: str, relative: str, info: Mapping[str, Any]) -> SourceFile:
+    return SourceFile(path=path, relative=relative, size=info["size"], version=version_of(info))
 
 
 def _files(found: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -353,9 +297,9 @@ def _staging_of(store: Datastore) -> str:
     return f"{getattr(store.config, 'staging_path', '')}/"
 
 
-def _parts(files: Sequence[_File]) -> list[Part]:
+def _parts(files: Sequence[SourceFile]) -> list[Part]:
     """Return groups of neighbouring files of at most about `PART_BYTES`."""
-    groups: list[list[_File]] = [[]]
+    groups: list[list[SourceFile]] = [[]]
     for file in files:
         if groups[-1] and sum(one.size for one in groups[-1]) + file.size > PART_BYTES:
             groups.append([])

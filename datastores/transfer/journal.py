@@ -25,7 +25,7 @@ _JOB_DIGITS = 12
 _JOB = re.compile(r"[A-Za-z0-9_-]{1,40}")
 # What changes how a copy is made, and not what.
 _INCIDENTAL = frozenset(
-    {"workspace", "workers", "verify", "progress", "on_plan", "on_table", "job"}
+    {"workspace", "workers", "verify", "progress", "on_plan", "on_table", "job", "executor"}
 )
 
 
@@ -145,6 +145,8 @@ class Identity:
 class PartNote:
     """What is kept with a part's receipt."""
 
+    call: str
+    """By which it was staged, of all those that one after the other are at the job."""
     marks: tuple[str | None, ...]
     """Of the pieces of the source that it holds."""
     rows_read: tuple[int, ...]
@@ -165,6 +167,7 @@ class PartNote:
         unfit, digest = values["unfit"], values["digest"]
         examples = tuple(UnfitExample(**one) for one in unfit["examples"])
         return cls(
+            call=values["call"],
             marks=tuple(values["marks"]),
             rows_read=tuple(values["rows_read"]),
             bytes_read=values["bytes_read"],

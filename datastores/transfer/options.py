@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
 from typing import Any, TypedDict
 
 from datastores.errors import ConfigurationError
@@ -52,13 +53,17 @@ class CopyOptions(TypedDict, total=False):
     source_format_options: Mapping[str, Any]
     """Of the source's files, as their format takes them."""
     workers: int
-    """How many threads read and write parts; if not given `DEFAULT_WORKERS`, or one where the target
-    takes one part faster than several."""
+    """How many parts are read and written at once, and in about how many a table is divided; if not
+    given `DEFAULT_WORKERS`, or one where the target takes one part faster than several."""
+    executor: Executor
+    """Runs the parts, and stays the caller's: one of `concurrent.futures`, or a Dask client's
+    `get_executor()`. Threads of the copy's own if not given."""
     verify: bool
     """Read the target back when it is published, and compare rows and content digests."""
     progress: Callable[[PartProgress], None]
     """Called in a worker's thread as a part advances, by one worker at a time; must be quick. What it
-    raises ends the copy, and comes out of it as it is."""
+    raises ends the copy, and comes out of it as it is. Of a part in another process it is told when
+    that is done, in the caller's thread."""
     on_plan: Callable[[Any], None]
     """Called with the `CopyPlan` before the first part is read."""
     job: str

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from datastores.drivers.base import JobEntry, Receipt
+from datastores.drivers.base import Driver, JobEntry, Receipt
 from datastores.transfer.journal import PartNote
 from datastores.transfer.meter import Meter
 from datastores.transfer.plan import CopyPlan
+from datastores.types.digest import Digest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,19 +26,41 @@ class Part:
     bytes: int | None = None
 
 
+class Work(ABC):
+    """How one part is read and staged. Pickles without a secret, if both ends let other processes in."""
+
+    part: Part
+    call: str
+    """Whose it is: of a job that goes on each call has its own."""
+
+    @abstractmethod
+    def run(self, meter: Meter) -> Receipt:
+        """Read and stage the part; its note names the call."""
+
+    @abstractmethod
+    def forget(self) -> None:
+        """Take the part back, so that it can be staged anew."""
+
+
 class Job(ABC):
     """One copy, planned: its parts may run in any order, then one publish."""
 
     plan: CopyPlan
     parts: Sequence[Part]
+    call: str
+    """Tells this call from others of the same job."""
 
     @abstractmethod
     def begin(self) -> JobEntry | None:
         """Prepare the staging; return what an earlier call left there that is of use."""
 
     @abstractmethod
-    def run(self, part: Part, meter: Meter) -> Receipt:
-        """Read and stage one part."""
+    def work(self, part: Part) -> Work:
+        """Return how one part is read and staged, once the staging is there."""
+
+    @abstractmethod
+    def ends(self) -> Mapping[str, Driver]:
+        """Return the drivers that parts are read and written with, by their stores' names."""
 
     @abstractmethod
     def is_unchanged(self, item: Any, mark: str, rows: int) -> bool:
@@ -52,7 +75,7 @@ class Job(ABC):
         """Make the staged parts the target's, once."""
 
     @abstractmethod
-    def verify(self, meters: Sequence[Meter]) -> str | None:
+    def verify(self, digests: Sequence[Digest]) -> str | None:
         """Compare both ends after publishing; return the digest, or raise `DataError`."""
 
     @abstractmethod

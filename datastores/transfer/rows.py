@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Generator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +11,7 @@ from typing_extensions import override
 
 from datastores.datastore import StorePath
 from datastores.drivers.base import (
+    Driver,
     JobEntry,
     ReadPlan,
     Receipt,
@@ -24,21 +24,21 @@ from datastores.drivers.base import (
     require,
 )
 from datastores.errors import ConflictError, located
-from datastores.incoming import write_part
 from datastores.scan import Scan
 from datastores.transfer.compare import compare
 from datastores.transfer.comparison import Comparison
 from datastores.transfer.endpoints import RowSource, place, row_source, table_at
+from datastores.transfer.executors import is_local
 from datastores.transfer.expectation import Expectation
 from datastores.transfer.increment import Increment
-from datastores.transfer.journal import Identity, PartNote
-from datastores.transfer.meter import Meter
+from datastores.transfer.journal import Identity
 from datastores.transfer.options import DEFAULT_WORKERS, CopyOptions
 from datastores.transfer.parts import Job, Part
 from datastores.transfer.plan import CopyColumn, CopyPlan
-from datastores.transfer.read_ahead import read_ahead
+from datastores.transfer.row_work import Context, RowWork
 from datastores.transfer.sides import Side
 from datastores.types.convert import Conversion
+from datastores.types.digest import Digest
 from datastores.types.fields import source_of
 from datastores.types.text import describe_type
 from datastores.values import OnUnfit, Unfit, WriteMode
@@ -59,6 +59,7 @@ class RowJob(Job):
         entry: JobEntry | None,
     ) -> None:
         self._identity = identity
+        self.call = new_job_id()
         self._entry = entry
         self._source = row_source(source, options)
         self._target = target
@@ -70,6 +71,8 @@ class RowJob(Job):
         self._session: WriteSession | None = None
         policies = self._policies(options)
         workers = options.get("workers", DEFAULT_WORKERS)
+        executor = options.get("executor")
+        by_others = executor is not None and not is_local(executor)
         self._splits = workers if entry is None else identity.splits(entry)
         self._read_plan = self._plan_read()
         self._side = Side(
@@ -85,8 +88,10 @@ class RowJob(Job):
                 on_unfit=policies,
             )
             self._request = self._write_request(options, policies)
+            if by_others:
+                self._request = replace(self._request, parts=None)
             write_plan = self._plan_write()
-            if not write_plan.parallel and options.get("workers", 1) == 1:
+            if not (write_plan.parallel or by_others) and options.get("workers", 1) == 1:
                 self._request = replace(self._request, parts=1)
                 write_plan = self._plan_write()
             self._expectation = (
@@ -99,7 +104,8 @@ class RowJob(Job):
             raise
         nothing_new = self._increment is not None and self._increment.is_empty
         self.parts = [] if nothing_new else _parts(self._read_plan, write_plan.max_parts)
-        self._request = replace(self._request, parts=len(self.parts))
+        if not by_others:
+            self._request = replace(self._request, parts=len(self.parts))
         self.plan = self._copy_plan(write_plan, workers, unfit)
 
     @override
@@ -128,32 +134,23 @@ class RowJob(Job):
         return entry
 
     @override
-    def run(self, part: Part, meter: Meter) -> Receipt:
+    def work(self, part: Part) -> RowWork:
         assert self._session is not None  # noqa: S101  # begin comes first
-        rows_read = [0] * len(part.items)
+        return RowWork(
+            part=part,
+            call=self.call,
+            driver=self._source.driver,
+            schema=self._read_plan.schema,
+            conversion=self._conversion,
+            session=self._session,
+            source=self._source_context,
+            target=self._target_context("copy"),
+        )
 
-        def note(unfit: Unfit) -> str:
-            return PartNote(
-                marks=tuple(split.mark for split in part.items),
-                rows_read=tuple(rows_read),
-                bytes_read=meter.bytes,
-                digest=meter.digest,
-                unfit=unfit,
-            ).dump()
-
-        with contextlib.closing(read_ahead(self._read(part, rows_read))) as batches:
-            read = pa.RecordBatchReader.from_batches(self._read_plan.schema, batches)
-            with self._at_target("copy"):
-                return write_part(
-                    self._session, part.name, read, self._conversion, meter.batches, note
-                )
-
-    def _read(self, part: Part, rows_read: list[int]) -> Generator[pa.RecordBatch, None, None]:
-        for at, split in enumerate(part.items):
-            with self._at_source():
-                for batch in self._source.driver.read(split):
-                    rows_read[at] += batch.num_rows
-                    yield batch
+    @override
+    def ends(self) -> Mapping[str, Driver]:
+        source, target = self._source, self._target.store
+        return {source.store or source.label: source.driver, target.label: self._driver}
 
     @override
     def is_unchanged(self, item: Split, mark: str, rows: int) -> bool:
@@ -174,12 +171,12 @@ class RowJob(Job):
         self._target.store.refresh()
 
     @override
-    def verify(self, meters: Sequence[Meter]) -> str | None:
+    def verify(self, digests: Sequence[Digest]) -> str | None:
         if self._expectation is None:
             return None
         with self._at_target("verify"):
             return self._expectation.check(
-                [one.digest for one in meters if one.digest],
+                digests,
                 # What a policy has nulled or left out would be shown as a difference.
                 compare=None if self._conversion.on_unfit else self._compare,
                 command=self._command,
@@ -287,18 +284,28 @@ class RowJob(Job):
         )
 
     def _at_source(self) -> Any:
-        return located(
-            store=self._source.store,
-            driver=self._source.driver.type_name,
-            operation="copy",
-            target=self._source.label,
-        )
+        return located(**self._source_context)
+
+    @property
+    def _source_context(self) -> Context:
+        return {
+            "store": self._source.store,
+            "driver": self._source.driver.type_name,
+            "operation": "copy",
+            "target": self._source.label,
+        }
 
     def _at_target(self, operation: str) -> Any:
+        return located(**self._target_context(operation))
+
+    def _target_context(self, operation: str) -> Context:
         store = self._target.store
-        return located(
-            store=store.name, driver=store.type, operation=operation, target=place(self._target)
-        )
+        return {
+            "store": store.name,
+            "driver": store.type,
+            "operation": operation,
+            "target": place(self._target),
+        }
 
 
 def _parts(plan: ReadPlan, max_parts: int | None) -> list[Part]:

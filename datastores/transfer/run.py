@@ -16,6 +16,7 @@ from datastores.errors import ConfigurationError, DatastoreWarning, located
 from datastores.retry import discarded_after, retried
 from datastores.scan import Scan
 from datastores.transfer.endpoints import resolve
+from datastores.transfer.executors import check_executor
 from datastores.transfer.files import FileJob, copies_bytes
 from datastores.transfer.journal import Identity, PartNote
 from datastores.transfer.options import CopyOptions, refuse_unknown
@@ -123,6 +124,8 @@ class Call:
         by_bytes = copies_bytes(self._source, self._target, self._options)
         kind = FileJob if by_bytes else RowJob
         self._job = kind(self._source, self._target, self._options, self.identity, self.entry)
+        if (executor := self._options.get("executor")) is not None:
+            check_executor(executor, self._job.ends())
         return self._job.plan
 
     def run(self, watch: Stopwatch, describe: Describe, *, keeps_entry: bool = False) -> CopyReport:
@@ -141,7 +144,7 @@ class Call:
         assert job is not None  # noqa: S101  # plan comes first
         if not job.parts:
             return self._nothing_new(job, watch)
-        stage = Stage(job, watch, options.get("progress"))
+        stage = Stage(job, watch, options.get("progress"), options.get("executor"))
         report: CopyReport | None = None
 
         def end() -> None:
@@ -177,7 +180,7 @@ class Call:
             self.forget(self.entry.job)
         if on_plan := self._options.get("on_plan"):
             on_plan(job.plan)
-        return _report(job.plan, watch, Stage(job, watch, None), None)
+        return _report(job.plan, watch, Stage(job, watch, None, None), None)
 
     def forget(self, job: str) -> None:
         """Take the entry of a job that was published out of the journal."""
@@ -256,7 +259,7 @@ def _verified(job: Job, watch: Stopwatch, stage: Stage) -> str | None:
     if not job.plan.verify:
         return None
     with watch.phase("verify"), span("copy.verify"):
-        return job.verify(stage.meters)
+        return job.verify(stage.digests)
 
 
 def _report(plan: CopyPlan, watch: Stopwatch, stage: Stage, digest: str | None) -> CopyReport:
@@ -268,7 +271,7 @@ def _report(plan: CopyPlan, watch: Stopwatch, stage: Stage, digest: str | None) 
             began=watch.began,
             rows=sum(receipt.rows for receipt in receipts) if by_rows else None,
             files=None if by_rows else sum(len(receipt.outputs) for receipt in receipts),
-            bytes_read=sum(meter.bytes for meter in stage.meters),
+            bytes_read=stage.bytes_read,
             bytes_written=sum(receipt.bytes for receipt in receipts),
             seconds=watch.seconds,
             retries=stage.retries,

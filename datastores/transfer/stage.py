@@ -1,23 +1,24 @@
-"""Stages the parts of a job in threads, but for those that an earlier call has finished."""
+"""Stages the parts of a job, but for those that an earlier call has finished."""
 
 from __future__ import annotations
 
 import contextvars
 import functools
+import pickle
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
 
 from datastores.drivers.base import Receipt
 from datastores.errors import DatastoreError
-from datastores.retry import retried
+from datastores.transfer.executors import is_local, run_on
 from datastores.transfer.journal import PartNote
-from datastores.transfer.meter import Meter
 from datastores.transfer.parts import Job, Part
 from datastores.transfer.progress import Listener, PartProgress
-from datastores.transfer.threads import run_all
+from datastores.transfer.task import PartResult, Task, run_pickled
 from datastores.transfer.timings import PartReport, Stopwatch
-from datastores.transfer.tracing import span
+from datastores.types.digest import Digest
 
 
 class Stage:
@@ -27,34 +28,51 @@ class Stage:
         job: Planned.
         watch: Runs since the copy began.
         progress: Told as parts advance.
+        executor: Runs the parts; threads of the stage's own if None.
     """
 
     def __init__(
-        self, job: Job, watch: Stopwatch, progress: Callable[[PartProgress], None] | None
+        self,
+        job: Job,
+        watch: Stopwatch,
+        progress: Callable[[PartProgress], None] | None,
+        executor: Executor | None,
     ) -> None:
         self._job = job
+        self._watch = watch
         self._stop = threading.Event()
         self._listener = Listener(progress, self._stop)
-        verify = job.plan.verify
-        self._meters = {
-            part.name: Meter(_start(part), watch, self._listener, self._stop, digest=verify)
-            for part in job.parts
-        }
-        self._finished: dict[str, Receipt] = {}
+        self._executor = executor
+        self._kept: dict[str, tuple[Receipt, PartNote]] = {}
+        self._results: dict[str, PartResult] = {}
         self._reports: dict[str, PartReport] = {}
-        self._lock = threading.Lock()
-        self.retries = 0
+        self._publish_retries = 0
+
+    @property
+    def retries(self) -> int:
         """How often a part, or the publish, was tried again."""
+        return self._publish_retries + sum(one.attempts - 1 for one in self._results.values())
 
     @property
     def receipts(self) -> list[Receipt]:
         """Those of all parts, once they are staged."""
-        return [self._finished[part.name] for part in self._job.parts]
+        return [
+            self._kept[one.name][0] if one.name in self._kept else self._results[one.name].receipt
+            for one in self._job.parts
+        ]
 
     @property
-    def meters(self) -> list[Meter]:
-        """What was counted of all parts."""
-        return list(self._meters.values())
+    def digests(self) -> list[Digest]:
+        """Of all parts, if the copy is to be verified."""
+        kept = [note.digest for _, note in self._kept.values()]
+        found = [*kept, *(one.digest for one in self._results.values())]
+        return [one for one in found if one is not None]
+
+    @property
+    def bytes_read(self) -> int:
+        """Of all parts, by whichever call."""
+        kept = sum(note.bytes_read for _, note in self._kept.values())
+        return kept + sum(one.progress.bytes for one in self._results.values())
 
     @property
     def reports(self) -> tuple[PartReport, ...]:
@@ -64,9 +82,8 @@ class Stage:
         )
 
     def count_retry(self) -> None:
-        """Add one, from any thread."""
-        with self._lock:
-            self.retries += 1
+        """Add one, for the publish."""
+        self._publish_retries += 1
 
     def run(self, kept: Mapping[str, tuple[Receipt, PartNote]]) -> None:
         """Stage all parts but those that are kept.
@@ -74,59 +91,94 @@ class Stage:
         Raises:
             BaseException: What `progress` raised, as it is.
         """
-        for name, (receipt, note) in kept.items():
-            self._finished[name] = replace(receipt, unfit=note.unfit)
-            self._meters[name].restore(receipt.rows, note.bytes_read, note.digest)
-        tasks = [
-            # The caller's context holds the span that the parts belong to.
-            functools.partial(contextvars.copy_context().run, self._run_part, part)
-            for part in self._job.parts
-            if part.name not in kept
-        ]
-        if not tasks:
-            return
+        workers = self._job.plan.workers
+        self._kept = {
+            name: (replace(receipt, unfit=note.unfit), note)
+            for name, (receipt, note) in kept.items()
+        }
         try:
-            run_all(tasks, self._job.plan.workers, self._stop, name="datastores-copy")
+            for part in self._job.parts:
+                if part.name in kept:
+                    self._tell_kept(part)
+            if self._executor is not None:
+                self._run_on(self._executor, workers)
+            else:
+                with ThreadPoolExecutor(workers, thread_name_prefix="datastores-copy") as pool:
+                    self._run_on(pool, workers)
         except Exception:
-            if self._listener.error is not None:
-                raise self._listener.error from None
-            raise
+            if self._listener.error is None:
+                raise
+        if self._listener.error is not None:
+            raise self._listener.error from None
 
     def may_go_on(self, error: BaseException) -> bool:
         """Leave the staging to a later call if that may get further than this one; say so."""
         # Whoever pressed Ctrl-C may think again; what `progress` raised ends it.
         stopped = not isinstance(error, Exception)
         passes = stopped or (isinstance(error, DatastoreError) and error.transient)
-        if error is self._listener.error or not passes or not self._finished:
+        finished = len(self._kept) + len(self._results)
+        if error is self._listener.error or not passes or not finished:
             return False
         self._job.leave()
         plan = self._job.plan
         error.add_note(
-            f"{len(self._finished)} of {len(plan.parts)} parts are safe: the same call goes on from "
+            f"{finished} of {len(plan.parts)} parts are safe: the same call goes on from "
             f"here, and datastores jobs clean {plan.job} forgets it"
         )
         return True
 
-    def _run_part(self, part: Part) -> None:
-        meter = self._meters[part.name]
+    def _run_on(self, executor: Executor, workers: int) -> None:
+        here = is_local(executor)
+        calls = self._calls_here() if here else self._calls_elsewhere()
+        take = functools.partial(self._take, told=here)
+        run_on(executor, calls, workers, self._stop, keep=self._keep, take=take)
 
-        def again() -> None:
-            meter.restart()
-            self.count_retry()
+    def _calls_here(self) -> Iterator[Callable[[], PartResult | Exception]]:
+        for task in self._tasks():
+            # The caller's context holds the span that the parts belong to.
+            run = contextvars.copy_context().run
+            yield functools.partial(run, task.run, self._listener, self._stop)
 
-        with span("copy.part") as describe:
-            describe(part=part.name)
-            meter.begin()
-            # A part whose rows were on their way when a connection broke is read and staged anew.
-            receipt = retried(lambda: self._job.run(part, meter), on_retry=again, stop=self._stop)
-            self._finished[part.name] = receipt
-            report = self._reports[part.name] = meter.finish(receipt)
-            describe(
-                rows=report.rows,
-                bytes_read=report.bytes_read,
-                bytes_written=report.bytes_written,
-                attempts=report.attempts,
-            )
+    def _calls_elsewhere(self) -> Iterator[Callable[[], PartResult | Exception]]:
+        for task in self._tasks():
+            yield functools.partial(run_pickled, pickle.dumps(task))
+
+    def _tasks(self) -> Iterator[Task]:
+        for part in self._job.parts:
+            if part.name not in self._kept:
+                yield Task(
+                    start=_start(part), work=self._job.work(part), digests=self._job.plan.verify
+                )
+
+    def _keep(self, outcome: PartResult | Exception) -> None:
+        if isinstance(outcome, Exception):
+            return
+        self._results[outcome.progress.part] = outcome
+        # By this machine's clock: another one may be wrong.
+        ended = self._watch.seconds
+        self._reports[outcome.progress.part] = PartReport(
+            name=outcome.progress.part,
+            label=outcome.progress.label,
+            worker=outcome.worker,
+            began_seconds=ended - outcome.progress.seconds,
+            ended_seconds=ended,
+            rows=outcome.receipt.rows,
+            bytes_read=outcome.progress.bytes,
+            bytes_written=outcome.receipt.bytes,
+            attempts=outcome.attempts,
+        )
+
+    def _take(self, outcome: PartResult | Exception, *, told: bool) -> None:
+        if isinstance(outcome, Exception):
+            raise outcome
+        if not told:
+            self._listener.tell(outcome.progress)
+
+    def _tell_kept(self, part: Part) -> None:
+        receipt, note = self._kept[part.name]
+        self._listener.tell(
+            replace(_start(part), rows=receipt.rows, bytes=note.bytes_read, done=True)
+        )
 
 
 def _start(part: Part) -> PartProgress:

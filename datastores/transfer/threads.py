@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TypeVar
 
-T = TypeVar("T")
+from datastores.transfer.executors import run_on
 
-# A signal that comes just before Python's wait begins does not end it: workers that hold the
-# interpreter's lock make that moment long. So the wait ends by itself now and then.
-WAKE_SECONDS = 0.25
+T = TypeVar("T")
 
 
 class StoppedError(Exception):
@@ -29,20 +28,15 @@ def run_all(
         stop: Set when the tasks are to end early; they look at it.
         name: Of the threads.
     """
-    pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
-    try:
-        futures = [pool.submit(task) for task in tasks]
-        pending = set(futures)
-        while pending:
-            done, pending = wait(pending, timeout=WAKE_SECONDS, return_when=FIRST_EXCEPTION)
-            for future in done:
-                future.result()
-    finally:
-        # After a failure the other tasks stop at their next batch. Set twice, since a signal can
-        # strike anywhere, and a second one here would leave workers that nobody stops.
-        try:
-            stop.set()
-        finally:
-            stop.set()
-            pool.shutdown(wait=True, cancel_futures=True)
-    return [future.result() for future in futures]
+    results: dict[int, T] = {}
+
+    def numbered(number: int, task: Callable[[], T]) -> tuple[int, T]:
+        return number, task()
+
+    def keep(result: tuple[int, T]) -> None:
+        results[result[0]] = result[1]
+
+    with ThreadPoolExecutor(threads, thread_name_prefix=name) as pool:
+        calls = (partial(numbered, *one) for one in enumerate(tasks))
+        run_on(pool, calls, threads, stop, keep=keep, take=lambda _: None)
+    return [results[number] for number in range(len(tasks))]

@@ -26,7 +26,7 @@ class PartReport:
     name: str
     label: str
     worker: str
-    """The thread that ran it."""
+    """Who ran it: a thread, or another process as `HOST:PID` or as Dask calls it."""
     began_seconds: float
     ended_seconds: float
     rows: int
@@ -48,7 +48,6 @@ class Stopwatch:
     def __init__(self) -> None:
         self.began = datetime.now(UTC)
         self.phases: list[Phase] = []
-        # Python's monotonic clock is the same for all processes of a machine.
         self._began = time.monotonic()
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from datastores import __version__
@@ -40,6 +40,31 @@ def span(name: str) -> Iterator[Describe]:
             # https://opentelemetry.io/docs/specs/semconv/registry/attributes/error/#error-type
             current.set_attribute("error.type", type(error).__qualname__)
             raise
+
+
+def carried() -> Mapping[str, str]:
+    """Return what names the current span to another process."""
+    carrier: dict[str, str] = {}
+    if _tracer() is not None:
+        from opentelemetry import propagate
+
+        propagate.inject(carrier)
+    return carrier
+
+
+@contextlib.contextmanager
+def continued(carrier: Mapping[str, str]) -> Iterator[None]:
+    """Let the block's spans belong to the one that was carried here."""
+    if _tracer() is None:
+        yield
+        return
+    from opentelemetry import context, propagate
+
+    token = context.attach(propagate.extract(carrier))
+    try:
+        yield
+    finally:
+        context.detach(token)
 
 
 @functools.cache

@@ -60,8 +60,8 @@ def test_each_error_has_a_documented_exit_code() -> None:
 
 def test_cp_has_every_word_of_copy() -> None:
     words = {parameter.name for parameter in program.commands["cp"].params}
-    # The command shows the plan and progress itself, and has another name for these two.
-    renamed = {"workspace": "file", "filters": "conditions"}
+    # The command shows the plan and progress itself, and has another name for these.
+    renamed = {"workspace": "file", "filters": "conditions", "executor": "dask"}
     shown = {"progress", "on_plan"}
     missing = {renamed.get(name, name) for name in CopyOptions.__annotations__} - shown - words
     assert missing == set()

@@ -19,12 +19,13 @@ from datastores import Workspace
 from datastores.transfer import CopyReport, copy
 
 _JOBS = ("datastores.transfer.rows:RowJob", "datastores.transfer.files:FileJob")
+_WORKS = ("datastores.transfer.row_work:RowWork", "datastores.transfer.file_work:FileWork")
 # What is called at each step, and whether the blow comes before or after it.
 STEPS: Mapping[str, tuple[tuple[str, ...], str, str]] = {
     "before anything is staged": (_JOBS, "begin", "before"),
     "begun": (_JOBS, "begin", "after"),
     "in the middle of a part": (("datastores.transfer.meter:Meter",), "count", "after"),
-    "a part is staged": (_JOBS, "run", "after"),
+    "a part is staged": (_WORKS, "run", "after"),
     "before the publish": (_JOBS, "publish", "before"),
     "the publish is decided": (
         ("datastores.bridges.file_journal:Publication",),

@@ -26,6 +26,7 @@ from datastores.drivers.azure_postgresql.probe import (
     system_ca_bundle,
 )
 from datastores.drivers.network import Endpoint
+from datastores.drivers.reopened import elsewhere
 from datastores.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -81,7 +82,7 @@ class Client:
 
     @override
     def __reduce__(self) -> tuple[Any, ...]:
-        return (Client, (self.config,))
+        return elsewhere(Client, self.config)
 
     @property
     def endpoint(self) -> Endpoint:

@@ -37,6 +37,7 @@ _BOOKMARKS = "name text PRIMARY KEY, text text NOT NULL"
 # What jobs share: dropped when all of it is empty.
 _SHARED = ("jobs", "bookmarks")
 _ATTEMPT_DIGITS = 12
+_KEY = "pg_catalog.hashtextextended($1, 0)"
 
 
 def listed(columns: tuple[SQLColumn, ...]) -> str:
@@ -221,14 +222,24 @@ class Staging:
         for (transaction,) in others.fetchall():
             self._delete_rows(connection, transaction)
 
+    def join(self, connection: Connection) -> None:
+        """Show that the transaction is an attempt at a part, so that it can be ended from elsewhere."""
+        run(
+            connection,
+            f"SELECT pg_catalog.pg_advisory_xact_lock_shared({_KEY})",
+            self._attempts,
+        )
+
     def _end_attempts(self, connection: Connection) -> None:
-        """Let nobody hold the table: an attempt that still runs is not needed any more."""
+        """Let nobody hold the rows: an attempt that still runs is not needed any more."""
         run(
             connection,
             "SELECT pg_catalog.pg_terminate_backend(l.pid) FROM pg_catalog.pg_locks l "
-            "JOIN pg_catalog.pg_stat_activity a USING (pid) WHERE l.relation = $1::text::regclass "
+            "JOIN pg_catalog.pg_stat_activity a USING (pid) WHERE l.locktype = 'advisory' "
+            "AND l.objsubid = 1 AND a.datname = pg_catalog.current_database() "
+            f"AND (l.classid::bigint << 32) | l.objid::bigint = {_KEY} "
             "AND l.pid <> pg_catalog.pg_backend_pid() AND a.usename = current_user",
-            DIALECT.table(self.aside),
+            self._attempts,
         )
 
     def remove(self, connection: Connection) -> None:
@@ -237,7 +248,8 @@ class Staging:
         if not self.exists(connection):
             return
         connection.execute("SET LOCAL client_min_messages = warning")
-        # The job's entry first: that waits for attempts that still run, and ends later ones.
+        self._end_attempts(connection)
+        # The job's entry first: that waits for attempts that come to their end, and ends later ones.
         run(connection, f"DELETE FROM {self.jobs} WHERE job = $1", self.job)
         for name in self._tables(connection):
             run(connection, f"DROP TABLE {self._table(name)}")
@@ -262,6 +274,11 @@ class Staging:
         ).fetchall()
         if ours:
             run(connection, f"DROP SCHEMA {DIALECT.identifier(self.schema)}")
+
+    @property
+    def _attempts(self) -> str:
+        """What attempts at the job's parts lock."""
+        return f"datastores:{self.schema}:{self.job}:attempts"
 
     @property
     def _rows(self) -> str:

@@ -89,6 +89,7 @@ class StagedWriteSession(WriteSession):
         with self.client.connection("write", str(self.request.table)) as connection:
             try:
                 with connection.transaction():
+                    self.staging.join(connection)
                     self._is_published(connection, lock="KEY SHARE")
                     table = self._relation(connection)
                     rows, _, size = load(

@@ -1,0 +1,72 @@
+"""One part of a copy of rows: its splits are read, converted, and staged by the write session."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+
+import pyarrow as pa
+from typing_extensions import override
+
+from datastores.drivers.base import Receipt, TableDriver, WriteSession
+from datastores.errors import located
+from datastores.incoming import write_part
+from datastores.transfer.journal import PartNote
+from datastores.transfer.meter import Meter
+from datastores.transfer.parts import Part, Work
+from datastores.transfer.read_ahead import read_ahead
+from datastores.types.convert import Conversion
+from datastores.values import Unfit
+
+Context = Mapping[str, str | None]
+"""What an error says of where it comes from."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowWork(Work):
+    """Reads and stages one part's splits."""
+
+    part: Part
+    call: str
+    driver: TableDriver
+    """Of the source."""
+    schema: pa.Schema
+    """Of the source's batches."""
+    conversion: Conversion
+    session: WriteSession
+    source: Context
+    target: Context
+
+    @override
+    def run(self, meter: Meter) -> Receipt:
+        rows_read = [0] * len(self.part.items)
+
+        def note(unfit: Unfit) -> str:
+            return PartNote(
+                call=self.call,
+                marks=tuple(split.mark for split in self.part.items),
+                rows_read=tuple(rows_read),
+                bytes_read=meter.bytes,
+                digest=meter.digest,
+                unfit=unfit,
+            ).dump()
+
+        with contextlib.closing(read_ahead(self._read(rows_read))) as batches:
+            read = pa.RecordBatchReader.from_batches(self.schema, batches)
+            with located(**self.target):
+                return write_part(
+                    self.session, self.part.name, read, self.conversion, meter.batches, note
+                )
+
+    def _read(self, rows_read: list[int]) -> Generator[pa.RecordBatch, None, None]:
+        for at, split in enumerate(self.part.items):
+            with located(**self.source):
+                for batch in self.driver.read(split):
+                    rows_read[at] += batch.num_rows
+                    yield batch
+
+    @override
+    def forget(self) -> None:
+        with located(**self.target):
+            self.session.forget(self.part.name)
