@@ -12,8 +12,9 @@ from typing_extensions import override
 
 from datastores.datastore import Datastore
 from datastores.display import html_table, text_table
-from datastores.drivers.base import FileDriver, WriteRequest
+from datastores.drivers.base import FileDriver
 from datastores.drivers.network import Endpoint, connect, find_addresses, handshake, is_private
+from datastores.drivers.writing import WriteRequest
 from datastores.errors import DatastoreError
 from datastores.values import TableName, WriteMode
 

@@ -12,7 +12,7 @@ from datastores.filters import columns_of, parse_filters, to_expression
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from datastores.drivers.base import Receipt, WriteSession
+    from datastores.drivers.writing import Receipt, WriteSession
     from datastores.types.convert import Conversion
     from datastores.values import Unfit
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import override
 
 from datastores.display import html_table, text_table
-from datastores.drivers.base import ScanRequest, TableDriver
+from datastores.drivers.base import TableDriver
+from datastores.drivers.reading import ScanRequest
 from datastores.errors import MissingDependencyError, located
 from datastores.types.fields import source_of
 from datastores.values import Unfit

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Self
 from typing_extensions import override
 
 from datastores.display import html_table
-from datastores.drivers.base import Driver, FileDriver, JobEntry, TableDriver, require
+from datastores.drivers.base import Driver, FileDriver, TableDriver, require
 from datastores.drivers.registry import driver_class
+from datastores.drivers.writing import JobEntry
 from datastores.errors import ConfigurationError, DataError, NotFoundError, did_you_mean, located
 from datastores.values import Capabilities
 

@@ -6,7 +6,9 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from datastores.drivers.base import FileDriver, ScanRequest, WriteRequest, require
+from datastores.drivers.base import FileDriver, require
+from datastores.drivers.reading import ScanRequest
+from datastores.drivers.writing import WriteRequest
 from datastores.filters import parse_filters
 from datastores.incoming import arrow_reader, filtered, write_part
 from datastores.location import normalize_path

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
 from datastores.bridges.file_bookmarks import BookmarkMove, newest_of
-from datastores.drivers.base import FileDriver, FolderChange, JobEntry, JobState, Receipt
+from datastores.drivers.base import FileDriver, FolderChange
 from datastores.drivers.increments import Bookmark
 from datastores.drivers.journal import dump, load, now, receipt_values, receipts_of
+from datastores.drivers.writing import JobEntry, JobState, Receipt
 from datastores.errors import (
     AlreadyExistsError,
     DatastoreError,
@@ -121,7 +122,12 @@ class FileJournal:
         return receipts_of(one for one in found if one is not None)
 
     def enter(self, receipt: Receipt) -> Receipt:
-        """Enter a finished part; if another attempt was there first, its receipt is returned."""
+        """Enter a finished part; if another attempt was there first, its receipt is returned.
+
+        Raises:
+            PreconditionFailedError: The job was forgotten meanwhile.
+        """
+        self._begun()
         [values] = receipt_values([receipt])
         [entered] = receipts_of([self._create(_receipt_of(receipt.part), values)])
         return entered
@@ -133,12 +139,7 @@ class FileJournal:
 
     def decide(self, publication: Publication, receipts: Sequence[Receipt]) -> Publication:
         """Enter how the job is published; if that was decided before, what was is returned."""
-        job = self._read(_JOB)
-        if job is None:
-            raise PreconditionFailedError(
-                f"job {self._job} was forgotten while it was written",
-                advice="Copy again; nothing was published",
-            )
+        job = self._begun()
         # With all that is known of the job, so that it is known until the last document is gone.
         values = job | {
             "files": [dataclasses.asdict(one) for one in publication.files],
@@ -176,6 +177,16 @@ class FileJournal:
             with suppress(DatastoreError):
                 if folder and not filesystem.ls(folder, detail=False):
                     filesystem.rmdir(folder)
+
+    def _begun(self) -> dict[str, Any]:
+        """Return what was entered when the job was begun."""
+        job = self._read(_JOB)
+        if job is None:
+            raise PreconditionFailedError(
+                f"job {self._job} was forgotten while it was written",
+                advice="Copy again; nothing was published",
+            )
+        return job
 
     def _create(self, name: str, values: dict[str, Any]) -> dict[str, Any]:
         """Write a document, or return the one that is there already."""

@@ -20,8 +20,8 @@ from datastores.bridges.discovery import (
     read_schema,
 )
 from datastores.bridges.file_cursor import find_range
-from datastores.drivers.base import ReadPlan, ScanRequest, Split
 from datastores.drivers.increments import CursorRange
+from datastores.drivers.reading import ReadPlan, ScanRequest, Split
 from datastores.errors import ConfigurationError, DataError, SchemaMismatchError, did_you_mean
 from datastores.filters import Condition, Filters, both, columns_of, to_expression
 from datastores.formats.base import FilePart, slices

@@ -21,10 +21,9 @@ from datastores.bridges.discovery import (
 from datastores.bridges.file_bookmarks import next_move
 from datastores.bridges.file_journal import FileJournal, FileMove, Publication, only_first
 from datastores.bridges.part_files import PartFiles
-from datastores.drivers.base import (
+from datastores.drivers.base import FileDriver, FolderChange
+from datastores.drivers.writing import (
     ColumnPlan,
-    FileDriver,
-    FolderChange,
     Receipt,
     Verdict,
     WritePlan,

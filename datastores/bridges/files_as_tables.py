@@ -21,18 +21,9 @@ from datastores.bridges.file_reads import (
     shaped,
 )
 from datastores.bridges.file_writes import FileWriteSession, describe, find_target
-from datastores.drivers.base import (
-    FileDriver,
-    JobEntry,
-    ReadPlan,
-    ScanRequest,
-    Split,
-    TableDriver,
-    WritePlan,
-    WriteRequest,
-    WriteSession,
-    require,
-)
+from datastores.drivers.base import FileDriver, TableDriver, require
+from datastores.drivers.reading import ReadPlan, ScanRequest, Split
+from datastores.drivers.writing import JobEntry, WritePlan, WriteRequest, WriteSession
 from datastores.errors import (
     ConfigurationError,
     DataError,

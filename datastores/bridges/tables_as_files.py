@@ -13,8 +13,9 @@ from typing import IO, Any, NoReturn
 from typing_extensions import override
 
 from datastores.bridges.renderings import renderings_of
-from datastores.drivers.base import ScanRequest, TableDriver
+from datastores.drivers.base import TableDriver
 from datastores.drivers.filesystem import StoreFileSystem
+from datastores.drivers.reading import ScanRequest
 from datastores.errors import NotFoundError, UnsupportedOperationError
 from datastores.formats.registry import format_of_path, open_format
 from datastores.values import TableName

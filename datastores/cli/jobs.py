@@ -15,7 +15,7 @@ from datastores.cli.signals import StopSignals
 from datastores.cli.text import print_table
 from datastores.datastore import Datastore
 from datastores.display import format_bytes
-from datastores.drivers.base import JobEntry
+from datastores.drivers.writing import JobEntry
 from datastores.errors import ConfigurationError, DatastoreError, NotFoundError
 from datastores.workspace import Workspace
 

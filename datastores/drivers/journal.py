@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from datastores.drivers.base import Receipt
+from datastores.drivers.writing import Receipt
 from datastores.errors import DataError
 
 _VERSION = 1

@@ -15,7 +15,8 @@ from fsspec import AbstractFileSystem
 from typing_extensions import override
 
 from datastores.bridges.files_as_tables import FilesAsTables
-from datastores.drivers.base import FileDriver, FolderChange, WriteRequest
+from datastores.drivers.base import FileDriver, FolderChange
+from datastores.drivers.writing import WriteRequest
 from datastores.errors import AlreadyExistsError, NotFoundError, UnsupportedOperationError
 from datastores.testing.filesystems import FilesystemConformance
 from datastores.testing.races import RACERS, race

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from typing_extensions import override
 
-from datastores.drivers.base import TableDriver, WriteRequest
+from datastores.drivers.base import TableDriver
+from datastores.drivers.writing import WriteRequest
 from datastores.errors import AlreadyExistsError, DataError, NotFoundError
 from datastores.testing.table_case import read, write
 from datastores.testing.table_reading import keeps

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from datastores.drivers.base import TableDriver, WriteRequest
+from datastores.drivers.base import TableDriver
 from datastores.drivers.increments import Bookmark
+from datastores.drivers.writing import WriteRequest
 from datastores.errors import AlreadyExistsError, PreconditionFailedError
 from datastores.testing.arrow import assert_same_table
 from datastores.testing.table_case import TableCase, read, write

@@ -9,7 +9,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from datastores.drivers.base import ScanRequest, TableDriver, WriteRequest
+from datastores.drivers.base import TableDriver
+from datastores.drivers.reading import ScanRequest
+from datastores.drivers.writing import WriteRequest
 from datastores.filters import parse_filters
 from datastores.values import TableName, WriteMode
 

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from datastores.drivers.base import ScanRequest, TableDriver
+from datastores.drivers.base import TableDriver
+from datastores.drivers.reading import ScanRequest
 from datastores.errors import DatastoreError, NotFoundError, UnsupportedOperationError
 from datastores.testing.arrow import TYPES, assert_same_table, tables
 from datastores.testing.table_case import TableCase, read, read_request, write

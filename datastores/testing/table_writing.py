@@ -8,7 +8,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from datastores.drivers.base import TableDriver, WriteRequest
+from datastores.drivers.base import TableDriver
+from datastores.drivers.writing import WriteRequest
 from datastores.errors import (
     AlreadyExistsError,
     DataError,

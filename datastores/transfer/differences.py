@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import pyarrow as pa
 
-from datastores.drivers.base import BATCH_ROWS
+from datastores.drivers.reading import BATCH_ROWS
 from datastores.errors import ConflictError, DataError, SchemaMismatchError
 from datastores.formats.json_values import to_json
 from datastores.transfer.comparison import KeyDifference, ValueDifference

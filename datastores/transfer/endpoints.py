@@ -9,7 +9,8 @@ from typing import Any
 from typing_extensions import override
 
 from datastores.datastore import Datastore, StorePath
-from datastores.drivers.base import FileDriver, ScanRequest, TableDriver
+from datastores.drivers.base import FileDriver, TableDriver
+from datastores.drivers.reading import ScanRequest
 from datastores.errors import ConfigurationError, UnknownSchemeError
 from datastores.filters import both, parse_filters
 from datastores.formats.registry import known_ending

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Sequence
 
-from datastores.drivers.base import ScanRequest, TableDriver, WriteRequest
+from datastores.drivers.base import TableDriver
+from datastores.drivers.reading import ScanRequest
+from datastores.drivers.writing import WriteRequest
 from datastores.errors import DataError, DatastoreError, NotFoundError, UnsupportedOperationError
 from datastores.transfer.comparison import Comparison
 from datastores.types.digest import Digest

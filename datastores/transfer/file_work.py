@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing_extensions import override
 
 from datastores.bridges.file_journal import FileJournal
-from datastores.drivers.base import FileDriver, Receipt
+from datastores.drivers.base import FileDriver
+from datastores.drivers.writing import Receipt
 from datastores.errors import DataError, located
 from datastores.transfer.journal import PartNote
 from datastores.transfer.meter import Meter

@@ -13,15 +13,8 @@ from typing_extensions import override
 from datastores.bridges.discovery import version_of
 from datastores.bridges.file_journal import FileJournal, FileMove, Publication, only_first
 from datastores.datastore import Datastore, StorePath
-from datastores.drivers.base import (
-    Driver,
-    FileDriver,
-    FolderChange,
-    JobEntry,
-    Receipt,
-    new_job_id,
-    require,
-)
+from datastores.drivers.base import Driver, FileDriver, FolderChange, require
+from datastores.drivers.writing import JobEntry, Receipt, new_job_id
 from datastores.errors import (
     AlreadyExistsError,
     ConfigurationError,

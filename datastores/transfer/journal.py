@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from datastores.datastore import StorePath
-from datastores.drivers.base import JobEntry
 from datastores.drivers.increments import CursorRange
 from datastores.drivers.journal import dump, load
+from datastores.drivers.writing import JobEntry
 from datastores.errors import ConfigurationError
 from datastores.scan import Scan
 from datastores.transfer.endpoints import place

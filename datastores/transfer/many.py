@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Unpack, cast
 
 from datastores.datastore import Datastore, StorePath
-from datastores.drivers.base import FileDriver, ScanRequest
+from datastores.drivers.base import FileDriver
+from datastores.drivers.reading import ScanRequest
 from datastores.errors import ConfigurationError, located
 from datastores.retry import discarded_after
 from datastores.scan import Scan

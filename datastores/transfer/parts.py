@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from datastores.drivers.base import Driver, JobEntry, Receipt
+from datastores.drivers.base import Driver
+from datastores.drivers.writing import JobEntry, Receipt
 from datastores.transfer.journal import PartNote
 from datastores.transfer.meter import Meter
 from datastores.transfer.plan import CopyPlan

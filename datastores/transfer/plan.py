@@ -10,7 +10,7 @@ from typing import Any
 from typing_extensions import override
 
 from datastores.display import format_bytes, html_table, text_table
-from datastores.drivers.base import Verdict
+from datastores.drivers.writing import Verdict
 from datastores.values import Unfit
 
 _NOT_COUNTED = "what does not fit is not counted: the source has a limit"

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import pyarrow as pa
 from typing_extensions import override
 
-from datastores.drivers.base import Receipt, TableDriver, WriteSession
+from datastores.drivers.base import TableDriver
+from datastores.drivers.writing import Receipt, WriteSession
 from datastores.errors import located
 from datastores.incoming import write_part
 from datastores.transfer.journal import PartNote

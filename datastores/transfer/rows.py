@@ -10,18 +10,15 @@ import pyarrow as pa
 from typing_extensions import override
 
 from datastores.datastore import StorePath
-from datastores.drivers.base import (
-    Driver,
+from datastores.drivers.base import Driver, TableDriver, require
+from datastores.drivers.reading import ReadPlan, Split
+from datastores.drivers.writing import (
     JobEntry,
-    ReadPlan,
     Receipt,
-    Split,
-    TableDriver,
     WritePlan,
     WriteRequest,
     WriteSession,
     new_job_id,
-    require,
 )
 from datastores.errors import ConflictError, located
 from datastores.scan import Scan

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from datastores.datastore import StorePath
-from datastores.drivers.base import JobEntry, JobState
+from datastores.drivers.writing import JobEntry, JobState
 from datastores.errors import ConfigurationError, DatastoreWarning, located
 from datastores.retry import discarded_after, retried
 from datastores.scan import Scan

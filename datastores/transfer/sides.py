@@ -14,7 +14,7 @@ from typing import Any, Protocol, Self, TypeVar
 import pyarrow as pa
 from typing_extensions import override
 
-from datastores.drivers.base import ReadPlan, Split
+from datastores.drivers.reading import ReadPlan, Split
 from datastores.errors import located
 from datastores.filters import Condition, Filters, both
 from datastores.retry import retried

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
 
-from datastores.drivers.base import Receipt
+from datastores.drivers.writing import Receipt
 from datastores.errors import DatastoreError
 from datastores.transfer.executors import is_local, run_on
 from datastores.transfer.journal import PartNote

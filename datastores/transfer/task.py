@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from datastores.drivers.base import Receipt
+from datastores.drivers.writing import Receipt
 from datastores.errors import ConflictError, DatastoreError
 from datastores.retry import retried
 from datastores.transfer.journal import PartNote

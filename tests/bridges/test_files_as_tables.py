@@ -16,11 +16,13 @@ import pytest
 
 from datastores.bridges import file_reads, part_files
 from datastores.bridges.files_as_tables import FilesAsTables
-from datastores.drivers.base import FileDriver, Receipt, ScanRequest, WriteRequest
+from datastores.drivers.base import FileDriver
 from datastores.drivers.local.config import LocalConfig
 from datastores.drivers.local.driver import LocalDriver
 from datastores.drivers.memory.config import MemoryConfig
 from datastores.drivers.memory.driver import MemoryDriver
+from datastores.drivers.reading import ScanRequest
+from datastores.drivers.writing import Receipt, WriteRequest
 from datastores.errors import (
     AlreadyExistsError,
     ConfigurationError,

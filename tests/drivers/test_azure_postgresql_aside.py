@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from datastores.drivers.azure_postgresql.driver import AzurePostgreSQLDriver
-from datastores.drivers.base import Receipt, WriteRequest, WriteSession
+from datastores.drivers.writing import Receipt, WriteRequest, WriteSession
 from datastores.errors import (
     AlreadyExistsError,
     DatastoreError,

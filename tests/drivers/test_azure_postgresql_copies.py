@@ -19,7 +19,8 @@ from datastores import Datastore, Workspace, copy, plan_copy
 from datastores.bridges import file_reads
 from datastores.drivers.azure_postgresql.config import AzurePostgreSQLConfig
 from datastores.drivers.azure_postgresql.driver import AzurePostgreSQLDriver
-from datastores.drivers.base import ScanRequest, Split, WriteRequest
+from datastores.drivers.reading import ScanRequest, Split
+from datastores.drivers.writing import WriteRequest
 from datastores.secrets import SecretRef
 from datastores.testing.arrow import assert_same_table
 from datastores.testing.table_case import read, write

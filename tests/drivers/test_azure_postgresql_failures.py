@@ -17,7 +17,8 @@ import pytest
 
 from datastores.drivers.azure_postgresql.config import AzurePostgreSQLConfig
 from datastores.drivers.azure_postgresql.driver import AzurePostgreSQLDriver
-from datastores.drivers.base import ScanRequest, WriteRequest
+from datastores.drivers.reading import ScanRequest
+from datastores.drivers.writing import WriteRequest
 from datastores.errors import (
     AuthenticationError,
     ConfigurationError,

@@ -17,7 +17,8 @@ import pytest
 import datastores
 from datastores import Datastore
 from datastores.drivers.azure_postgresql.client import Client
-from datastores.drivers.base import ScanRequest, WriteRequest
+from datastores.drivers.reading import ScanRequest
+from datastores.drivers.writing import WriteRequest
 from datastores.errors import (
     ConfigurationError,
     ConnectionFailedError,

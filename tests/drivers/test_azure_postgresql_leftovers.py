@@ -16,7 +16,7 @@ import pytest
 
 from datastores import Datastore, Workspace
 from datastores.cli import main
-from datastores.drivers.base import WriteRequest
+from datastores.drivers.writing import WriteRequest
 from datastores.errors import UnsupportedOperationError
 from datastores.testing.table_case import write
 from datastores.values import WriteMode
@@ -31,7 +31,7 @@ KILLED = """
 import sys, time
 import pyarrow as pa
 from datastores import Workspace
-from datastores.drivers.base import WriteRequest
+from datastores.drivers.writing import WriteRequest
 from datastores.values import TableName, WriteMode
 
 def batches():

@@ -15,7 +15,7 @@ import pytest
 from datastores import Datastore, copy
 from datastores.drivers.azure_postgresql.driver import AzurePostgreSQLDriver
 from datastores.drivers.azure_postgresql.type_table import type_table
-from datastores.drivers.base import Verdict, WriteRequest
+from datastores.drivers.writing import Verdict, WriteRequest
 from datastores.errors import DataError, SchemaMismatchError
 from datastores.testing.arrow import assert_same_table
 from datastores.testing.table_case import read, write

@@ -15,7 +15,7 @@ import pytest
 import datastores
 from datastores import Datastore
 from datastores.drivers.azure_postgresql import pool
-from datastores.drivers.base import ScanRequest
+from datastores.drivers.reading import ScanRequest
 from datastores.testing.arrow import assert_same_table
 from datastores.testing.table_case import read, write
 from datastores.values import WriteMode

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from datastores.drivers.azure_postgresql.driver import AzurePostgreSQLDriver
-from datastores.drivers.base import ScanRequest
+from datastores.drivers.reading import ScanRequest
 from datastores.errors import ConfigurationError, DatastoreError, SchemaMismatchError
 from datastores.testing.table_case import read, read_request, write
 from datastores.values import TableName

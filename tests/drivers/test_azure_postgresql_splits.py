@@ -22,7 +22,7 @@ from datastores.drivers.azure_postgresql import sampling, snapshot
 from datastores.drivers.azure_postgresql.driver import AzurePostgreSQLDriver
 from datastores.drivers.azure_postgresql.heaps import Heap
 from datastores.drivers.azure_postgresql.splits import by_pages
-from datastores.drivers.base import ReadPlan, ScanRequest
+from datastores.drivers.reading import ReadPlan, ScanRequest
 from datastores.errors import (
     ConfigurationError,
     OperationTimeoutError,

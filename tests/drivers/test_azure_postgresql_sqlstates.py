@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import pytest
 
 from datastores import Datastore
-from datastores.drivers.base import WriteRequest
+from datastores.drivers.writing import WriteRequest
 from datastores.errors import (
     AlreadyExistsError,
     AuthenticationError,

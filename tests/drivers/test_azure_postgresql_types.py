@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from datastores.drivers.azure_postgresql.driver import AzurePostgreSQLDriver
-from datastores.drivers.base import WriteRequest
+from datastores.drivers.writing import WriteRequest
 from datastores.errors import DataError, PreconditionFailedError, SchemaMismatchError
 from datastores.testing.arrow import assert_same_table
 from datastores.testing.table_case import read, write

@@ -20,7 +20,7 @@ from datastores.drivers.azure_postgresql import codec
 from datastores.drivers.azure_postgresql.codec import decode
 from datastores.drivers.azure_postgresql.driver import AzurePostgreSQLDriver
 from datastores.drivers.azure_postgresql.read import PostgreSQLSplit
-from datastores.drivers.base import ScanRequest
+from datastores.drivers.reading import ScanRequest
 from datastores.errors import (
     ConfigurationError,
     DataError,

@@ -10,7 +10,7 @@ import pytest
 
 from datastores import Datastore, Workspace, copy, verify
 from datastores.drivers.azure_postgresql.driver import AzurePostgreSQLDriver
-from datastores.drivers.base import ScanRequest
+from datastores.drivers.reading import ScanRequest
 from datastores.errors import DataError
 from datastores.secrets import SecretRef
 from tests.drivers.test_azure_postgresql import config_of

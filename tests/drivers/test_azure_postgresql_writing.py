@@ -18,7 +18,7 @@ import pytest
 
 from datastores import Datastore, copy
 from datastores.drivers.azure_postgresql.driver import AzurePostgreSQLDriver
-from datastores.drivers.base import WriteRequest
+from datastores.drivers.writing import WriteRequest
 from datastores.errors import (
     ConfigurationError,
     ConnectionFailedError,

@@ -17,10 +17,11 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from datastores.drivers.base import ScanRequest, WriteRequest
 from datastores.drivers.duckdb.config import DuckDBConfig
 from datastores.drivers.duckdb.driver import DuckDBDriver
 from datastores.drivers.duckdb.write import DuckDBWriteSession
+from datastores.drivers.reading import ScanRequest
+from datastores.drivers.writing import WriteRequest
 from datastores.errors import (
     AlreadyExistsError,
     ConfigurationError,

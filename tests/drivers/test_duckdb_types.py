@@ -13,9 +13,10 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from datastores.drivers.base import ScanRequest, Verdict, WriteRequest
 from datastores.drivers.duckdb.config import DuckDBConfig
 from datastores.drivers.duckdb.driver import DuckDBDriver
+from datastores.drivers.reading import ScanRequest
+from datastores.drivers.writing import Verdict, WriteRequest
 from datastores.errors import DataError, DatastoreError, SchemaMismatchError
 from datastores.testing.arrow import assert_same_table
 from datastores.testing.table_case import read, read_request, write

@@ -16,8 +16,9 @@ from typing_extensions import override
 
 from datastores import Datastore, copy, plan_copy
 from datastores.datastore import StorePath
-from datastores.drivers.base import FileDriver, Verdict
+from datastores.drivers.base import FileDriver
 from datastores.drivers.registry import built_in_types, driver_class
+from datastores.drivers.writing import Verdict
 from datastores.errors import DataError, SchemaMismatchError
 from datastores.formats.registry import FORMATS as KNOWN_FORMATS
 from datastores.testing.arrow import assert_same_table

@@ -9,7 +9,7 @@ from itertools import chain
 
 import pytest
 
-from datastores.drivers.base import Verdict
+from datastores.drivers.writing import Verdict
 from tests.formats.table_of_types import COLUMNS, NOT_FINITE
 from tests.transfer.kinds import FORMATS, KINDS, kind_of
 from tests.transfer.matrix import ENDS, PAIRS, End, Stores, check_refused, moved

@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 import pyarrow as pa
 
 from datastores import Datastore, Workspace, copy
-from datastores.drivers.base import ScanRequest, Split, TableDriver
+from datastores.drivers.base import TableDriver
+from datastores.drivers.reading import ScanRequest, Split
 from datastores.values import TableName
 
 

@@ -23,7 +23,7 @@ from datastores.drivers.azure_postgresql.load import check_part, load
 from datastores.drivers.azure_postgresql.plan import Prepared
 from datastores.drivers.azure_postgresql.publish import Target
 from datastores.drivers.azure_postgresql.staging import Staging, listed
-from datastores.drivers.base import Receipt, WriteRequest, WriteSession
+from datastores.drivers.writing import Receipt, WriteRequest, WriteSession
 from datastores.errors import (
     ConfigurationError,
     ConnectionFailedError,

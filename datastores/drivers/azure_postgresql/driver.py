@@ -23,19 +23,11 @@ from datastores.drivers.azure_postgresql.read import (
 from datastores.drivers.azure_postgresql.snapshot import export_snapshot, share
 from datastores.drivers.azure_postgresql.staging import Staging, entries
 from datastores.drivers.azure_postgresql.write import begin, find_bookmark, find_job
-from datastores.drivers.base import (
-    JobEntry,
-    ReadPlan,
-    ScanRequest,
-    Split,
-    TableDriver,
-    TableFacts,
-    WritePlan,
-    WriteRequest,
-    WriteSession,
-)
+from datastores.drivers.base import TableDriver, TableFacts
 from datastores.drivers.network import Endpoint
+from datastores.drivers.reading import ReadPlan, ScanRequest, Split
 from datastores.drivers.sql.reading import check_read
+from datastores.drivers.writing import JobEntry, WritePlan, WriteRequest, WriteSession
 from datastores.errors import ConfigurationError
 from datastores.values import Atomicity, Capabilities, Snapshot, TableName, WriteMode
 

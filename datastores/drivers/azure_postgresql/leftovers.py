@@ -11,7 +11,7 @@ from datastores.drivers.azure_postgresql.catalog import DIALECT
 from datastores.drivers.azure_postgresql.client import Client
 from datastores.drivers.azure_postgresql.connection import Connection, run
 from datastores.drivers.azure_postgresql.staging import Staging, entries
-from datastores.drivers.base import JobEntry
+from datastores.drivers.writing import JobEntry
 from datastores.errors import ConflictError
 
 

@@ -12,7 +12,7 @@ from datastores.drivers.azure_postgresql.codec import Encoder
 from datastores.drivers.azure_postgresql.connection import Connection
 from datastores.drivers.azure_postgresql.plan import WriteColumn
 from datastores.drivers.azure_postgresql.policies import row_named
-from datastores.drivers.base import WriteRequest
+from datastores.drivers.writing import WriteRequest
 from datastores.errors import SchemaMismatchError
 from datastores.types.fields import without_metadata
 

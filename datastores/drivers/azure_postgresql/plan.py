@@ -18,11 +18,11 @@ from datastores.drivers.azure_postgresql.restore import Declaration, Enum, decla
 from datastores.drivers.azure_postgresql.rights import Rights
 from datastores.drivers.azure_postgresql.stored import to_postgresql
 from datastores.drivers.azure_postgresql.types import Mapped
-from datastores.drivers.base import ColumnPlan, Verdict, WritePlan, WriteRequest
 from datastores.drivers.sql.convert import convert, convertible
 from datastores.drivers.sql.notes import note_for
 from datastores.drivers.sql.statements import SQLColumn
 from datastores.drivers.sql.target import check_existence, check_keys, check_names, check_request
+from datastores.drivers.writing import ColumnPlan, Verdict, WritePlan, WriteRequest
 from datastores.errors import (
     DataError,
     DatastoreError,

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from datastores.drivers.azure_postgresql.codec import Encoder
 from datastores.drivers.azure_postgresql.plan import WriteColumn
-from datastores.drivers.base import WriteRequest
+from datastores.drivers.writing import WriteRequest
 from datastores.errors import DataError
 from datastores.types.unfit import Attempt, Sieve, Tried, key_columns, key_of, unfit_rows
 from datastores.values import UnfitPolicy, how_to_choose

@@ -15,8 +15,8 @@ from datastores.drivers.azure_postgresql.catalog import DIALECT, find_table, qua
 from datastores.drivers.azure_postgresql.connection import Connection, run
 from datastores.drivers.azure_postgresql.errors import sentence
 from datastores.drivers.azure_postgresql.plan import Prepared, resolve
-from datastores.drivers.base import WriteRequest
 from datastores.drivers.sql.statements import Publish, duplicate_keys
+from datastores.drivers.writing import WriteRequest
 from datastores.errors import DataError, PreconditionFailedError
 from datastores.values import TableName, WriteMode
 

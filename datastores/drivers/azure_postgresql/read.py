@@ -33,8 +33,8 @@ from datastores.drivers.azure_postgresql.splits import (
     one_reader,
     within,
 )
-from datastores.drivers.base import ReadPlan, ScanRequest, Split
 from datastores.drivers.increments import CursorRange
+from datastores.drivers.reading import ReadPlan, ScanRequest, Split
 from datastores.drivers.sql.convert import convert
 from datastores.drivers.sql.filters import comparable_types, condition
 from datastores.drivers.sql.parameters import bind_named, rewrite, tokens

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from datastores.drivers.azure_postgresql.catalog import DIALECT, Table, qualified
 from datastores.drivers.azure_postgresql.connection import Connection
-from datastores.drivers.base import WriteRequest
+from datastores.drivers.writing import WriteRequest
 from datastores.errors import PermissionDeniedError
 from datastores.values import TableName, WriteMode
 

@@ -17,10 +17,10 @@ from datetime import UTC
 from datastores.drivers.azure_postgresql.catalog import DIALECT
 from datastores.drivers.azure_postgresql.connection import Connection, run
 from datastores.drivers.azure_postgresql.new_table import NewTable
-from datastores.drivers.base import JobEntry, JobState, Receipt, WriteRequest
 from datastores.drivers.increments import Bookmark
 from datastores.drivers.journal import dump, load, receipt_values, receipts_of
 from datastores.drivers.sql.statements import SQLColumn
+from datastores.drivers.writing import JobEntry, JobState, Receipt, WriteRequest
 from datastores.errors import PreconditionFailedError
 from datastores.values import TableName
 

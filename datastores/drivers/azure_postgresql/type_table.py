@@ -18,7 +18,7 @@ from datastores.drivers.azure_postgresql.types import (
     PgType,
     from_postgresql,
 )
-from datastores.drivers.base import Verdict
+from datastores.drivers.writing import Verdict
 from datastores.errors import SchemaMismatchError
 from datastores.types.text import describe_type
 

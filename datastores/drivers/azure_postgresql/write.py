@@ -18,7 +18,7 @@ from datastores.drivers.azure_postgresql.load import check_part, load
 from datastores.drivers.azure_postgresql.plan import Prepared, prepare
 from datastores.drivers.azure_postgresql.publish import Target
 from datastores.drivers.azure_postgresql.staging import Staging
-from datastores.drivers.base import JobEntry, Receipt, WriteRequest, WriteSession
+from datastores.drivers.writing import JobEntry, Receipt, WriteRequest, WriteSession
 from datastores.types.unfit import Sieve
 
 _UNIQUE_VIOLATION = "23505"

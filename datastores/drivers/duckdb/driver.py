@@ -7,18 +7,7 @@ from typing import Any
 import pyarrow as pa
 from typing_extensions import override
 
-from datastores.drivers.base import (
-    JobEntry,
-    ReadPlan,
-    ScanRequest,
-    Split,
-    TableDriver,
-    TableFacts,
-    WritePlan,
-    WriteRequest,
-    WriteSession,
-    require,
-)
+from datastores.drivers.base import TableDriver, TableFacts, require
 from datastores.drivers.duckdb import catalog
 from datastores.drivers.duckdb.bookmarks import find_bookmark
 from datastores.drivers.duckdb.catalog import DIALECT, Column, Table
@@ -30,9 +19,11 @@ from datastores.drivers.duckdb.plan import prepare
 from datastores.drivers.duckdb.read import DuckDBSplit, OpenPlan, select, single_select
 from datastores.drivers.duckdb.write import DuckDBWriteSession, find_job, forget_job, jobs
 from datastores.drivers.increments import CursorRange
+from datastores.drivers.reading import ReadPlan, ScanRequest, Split
 from datastores.drivers.sql.filters import condition
 from datastores.drivers.sql.parameters import bind_named
 from datastores.drivers.sql.reading import check_read
+from datastores.drivers.writing import JobEntry, WritePlan, WriteRequest, WriteSession
 from datastores.errors import NotFoundError, PreconditionFailedError
 from datastores.values import Atomicity, Capabilities, Snapshot, TableName, WriteMode
 

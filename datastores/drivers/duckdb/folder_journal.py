@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from datastores.drivers.base import JobEntry, JobState, Receipt
 from datastores.drivers.journal import dump, load, now, receipt_values, receipts_of
+from datastores.drivers.writing import JobEntry, JobState, Receipt
 
 _SUFFIX = ".receipt"
 

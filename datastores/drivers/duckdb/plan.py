@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from datastores.drivers.base import ColumnPlan, Verdict, WritePlan, WriteRequest
 from datastores.drivers.duckdb import catalog
 from datastores.drivers.duckdb.bounds import check_bounds
 from datastores.drivers.duckdb.catalog import DIALECT, Column, Table, qualified
@@ -18,6 +17,7 @@ from datastores.drivers.sql.dialect import literal
 from datastores.drivers.sql.notes import note_for
 from datastores.drivers.sql.statements import SQLColumn, create_table
 from datastores.drivers.sql.target import check_existence, check_keys, check_names, check_request
+from datastores.drivers.writing import ColumnPlan, Verdict, WritePlan, WriteRequest
 from datastores.errors import (
     AlreadyExistsError,
     DataError,

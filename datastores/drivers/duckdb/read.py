@@ -16,11 +16,11 @@ import duckdb
 import pyarrow as pa
 from duckdb import DuckDBPyConnection
 
-from datastores.drivers.base import Split
 from datastores.drivers.duckdb.bounds import check_bounds
 from datastores.drivers.duckdb.catalog import DIALECT, Column
 from datastores.drivers.duckdb.client import Client
 from datastores.drivers.duckdb.errors import translated
+from datastores.drivers.reading import Split
 from datastores.drivers.sql.convert import convert
 from datastores.drivers.sql.filters import comparable_types, condition
 from datastores.drivers.sql.parameters import rewrite

@@ -17,7 +17,6 @@ import duckdb
 import pyarrow as pa
 from typing_extensions import override
 
-from datastores.drivers.base import JobEntry, JobState, Receipt, WriteRequest, WriteSession
 from datastores.drivers.duckdb.bookmarks import remember
 from datastores.drivers.duckdb.catalog import DIALECT, JOURNAL_SCHEMA, find_any_case, qualified
 from datastores.drivers.duckdb.client import Client
@@ -26,6 +25,7 @@ from datastores.drivers.duckdb.folder_journal import FolderJournal
 from datastores.drivers.duckdb.plan import Prepared, WriteColumn, resolve
 from datastores.drivers.journal import dump, load, now, receipt_values, receipts_of
 from datastores.drivers.sql.statements import Publish, duplicate_keys
+from datastores.drivers.writing import JobEntry, JobState, Receipt, WriteRequest, WriteSession
 from datastores.errors import (
     DataError,
     DatastoreError,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datastores.drivers.base import ScanRequest
+from datastores.drivers.reading import ScanRequest
 from datastores.drivers.sql.dialect import Dialect
 from datastores.errors import ConfigurationError
 

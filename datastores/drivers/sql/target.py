@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from datastores.drivers.base import WriteRequest
 from datastores.drivers.sql.dialect import Dialect
+from datastores.drivers.writing import WriteRequest
 from datastores.errors import (
     AlreadyExistsError,
     ConfigurationError,
