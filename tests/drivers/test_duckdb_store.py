@@ -396,3 +396,15 @@ def test_a_killed_writer_leaves_one_whole_version(path: str, delay: float) -> No
     versions = set(found["version"].to_pylist())
     assert len(versions) == 1
     assert versions.pop() >= seen[-1]
+
+
+def test_a_database_that_an_older_version_wrote_to(tmp_path: Path) -> None:
+    file = tmp_path / "old.duckdb"
+    with duckdb.connect(str(file)) as database:
+        # Its journal had another name, and stays unread.
+        database.execute("CREATE SCHEMA _datastores")
+        database.execute("CREATE TABLE _datastores.journal (job VARCHAR, target VARCHAR)")
+    with DuckDBDriver(DuckDBConfig(path=str(file))) as driver:
+        assert driver.jobs() == []
+        write(driver, TableName("orders", "main"), pa.table({"id": [1]}))
+        assert read(driver, TableName("orders", "main")).num_rows == 1

@@ -102,7 +102,7 @@ class Ends:
             config = store.config
             assert isinstance(config, DuckDBConfig)
             folder = config.staging
-            query = f"SELECT job FROM {JOURNAL_SCHEMA}.journal"
+            query = f"SELECT job FROM {JOURNAL_SCHEMA}.jobs"
             with duckdb.connect(config.path) as database:
                 known = {name for (name,) in database.execute(_TABLES).fetchall()}
                 jobs = database.execute(query).fetchall() if JOURNAL_SCHEMA in known else []

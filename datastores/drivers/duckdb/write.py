@@ -36,7 +36,7 @@ from datastores.errors import (
 from datastores.types.fields import without_metadata
 from datastores.values import TableName, WriteMode
 
-_JOURNAL = DIALECT.table(TableName("journal", JOURNAL_SCHEMA))
+_JOBS = DIALECT.table(TableName("jobs", JOURNAL_SCHEMA))
 _INCOMING = "datastores_incoming"
 _PARTITIONS = "temp.datastores_partitions"
 
@@ -275,7 +275,7 @@ def forget_job(client: Client, job: str) -> None:
         return
     with client.transaction("discard", job) as cursor:
         if find_published(cursor, job) is not None:
-            cursor.execute(f"DELETE FROM {_JOURNAL} WHERE job = $job", {"job": job})
+            cursor.execute(f"DELETE FROM {_JOBS} WHERE job = $job", {"job": job})
 
 
 def jobs(client: Client) -> list[JobEntry]:
@@ -297,13 +297,14 @@ def find_published(cursor: duckdb.DuckDBPyConnection, job: str) -> JobEntry | No
 def _published(cursor: duckdb.DuckDBPyConnection, job: str | None = None) -> list[JobEntry]:
     there = cursor.execute(
         "SELECT 1 FROM duckdb_tables() "
-        "WHERE database_name = current_database() AND schema_name = $schema",
+        "WHERE database_name = current_database() AND schema_name = $schema "
+        "AND table_name = 'jobs'",
         {"schema": JOURNAL_SCHEMA},
     ).fetchall()
     if not there:
         return []
     found = cursor.execute(
-        f"SELECT job, target, journal, receipts, published FROM {_JOURNAL} "
+        f"SELECT job, target, journal, receipts, published FROM {_JOBS} "
         "WHERE $job IS NULL OR job = $job",
         {"job": job},
     ).fetchall()
@@ -326,7 +327,7 @@ def _note(
     """Put a job into the journal, in the transaction that publishes it."""
     cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {DIALECT.identifier(JOURNAL_SCHEMA)}")
     cursor.execute(
-        f"CREATE TABLE IF NOT EXISTS {_JOURNAL} (job VARCHAR PRIMARY KEY, target VARCHAR NOT NULL, "
+        f"CREATE TABLE IF NOT EXISTS {_JOBS} (job VARCHAR PRIMARY KEY, target VARCHAR NOT NULL, "
         "journal VARCHAR NOT NULL, receipts VARCHAR NOT NULL, published VARCHAR NOT NULL)"
     )
     values = {
@@ -337,7 +338,7 @@ def _note(
         "published": now(),
     }
     listed = "$job, $target, $journal, $receipts, $published"
-    cursor.execute(f"INSERT INTO {_JOURNAL} VALUES ({listed})", values)
+    cursor.execute(f"INSERT INTO {_JOBS} VALUES ({listed})", values)
 
 
 @contextmanager
