@@ -21,16 +21,13 @@ from datastores.bridges.discovery import (
 )
 from datastores.bridges.file_cursor import find_range
 from datastores.drivers.increments import CursorRange
-from datastores.drivers.reading import ReadPlan, ScanRequest, Split
+from datastores.drivers.reading import MAX_SPLIT_BYTES, ReadPlan, ScanRequest, Split
 from datastores.errors import ConfigurationError, DataError, SchemaMismatchError, did_you_mean
 from datastores.filters import Condition, Filters, both, columns_of, to_expression
 from datastores.formats.base import FilePart, slices
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
-
-MAX_SPLIT_BYTES = 128 << 20
-"""A split holds at most about this much Arrow data, since it is what a retry reads again."""
 
 _BIND_ERRORS = (pa.ArrowException, TypeError, ValueError, OverflowError)
 

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 BATCH_ROWS = 65_536
 """Upper bound of rows in a batch, unless a request says otherwise."""
 
+MAX_SPLIT_BYTES = 128 << 20
+"""About how much a split holds at most, since it is what a failure makes be read again."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScanRequest:

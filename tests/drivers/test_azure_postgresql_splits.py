@@ -325,6 +325,16 @@ def test_page_ranges_tile_and_are_even(sizes: list[int], splits: int) -> None:
     assert max(shares) <= sum(sizes) / splits + len(sizes)
 
 
+@pytest.mark.parametrize(("gibibytes", "splits", "pieces"), [(1, 1, 8), (1, 3, 9), (0.1, 2, 2)])
+def test_no_range_is_larger_than_what_may_be_read_again(
+    gibibytes: float, splits: int, pieces: int
+) -> None:
+    size = int(gibibytes * 2**30)
+    heap = Heap(name=TableName("large"), oid=1, pages=size // 8192, bytes=size, rows=None)
+    # As many for each reader.
+    assert len(by_pages([heap], splits).pieces) == pieces
+
+
 def test_what_is_read_is_locked_until_the_plan_is_closed(
     database: Database,
     driver: AzurePostgreSQLDriver,

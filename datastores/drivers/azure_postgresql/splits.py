@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from datastores.drivers.azure_postgresql.catalog import DIALECT, Column
 from datastores.drivers.azure_postgresql.heaps import Heap
+from datastores.drivers.reading import MAX_SPLIT_BYTES
 from datastores.drivers.sql.dialect import literal
 
 # How much of a text a label shows.
@@ -55,11 +56,16 @@ def one_reader(why: str) -> Division:
 
 
 def by_pages(heaps: Sequence[Heap], splits: int) -> Division:
-    """Return at most `splits` ranges of page numbers, each of them in every heap at once.
+    """Return `splits` ranges of page numbers, each of them in every heap at once.
+
+    As many times more, if they would hold more than `MAX_SPLIT_BYTES`: that is what is read again
+    at most after a failure. Fewer, if there are not so many pages.
 
     So the table itself is asked, under its own rights and policies, and never its partitions. Rows
     that are added later are in the last range.
     """
+    size = sum(one.bytes for one in heaps)
+    splits *= max(1, -(-size // (splits * MAX_SPLIT_BYTES)))
     sizes = [one.pages for one in heaps]
     last = max([1, *sizes]) - 1
     starts = [0, *_page_bounds(sizes, splits)]
