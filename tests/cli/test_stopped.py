@@ -19,11 +19,19 @@ TARGET = "datastore://files/numbers/"
 DEADLINE_SECONDS = 30
 
 
+def size_of(file: Path) -> int:
+    """Return a staged file's size; 0 if it has got its final name since it was listed."""
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
 def begin_endless_copy(start: Start, folder: Path, *more: str) -> Popen[str]:
     """Start a copy over an existing folder, and return once rows of it are staged."""
     process = start("cp", "--query", ENDLESS, "warehouse", TARGET, "--mode", "replace", *more)
     deadline = time.monotonic() + DEADLINE_SECONDS
-    while not any(one.stat().st_size for one in staging(folder)):
+    while not any(map(size_of, staging(folder))):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.05)
