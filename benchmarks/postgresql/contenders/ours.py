@@ -1,7 +1,7 @@
 """This library, by its public calls."""
 
 import functools
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,26 +14,20 @@ from datastores.values import TableName
 
 
 def read(url: str, table: str, connections: int) -> int:
-    """Read a table in as many splits under one snapshot, each in a thread."""
+    """Read a table's splits under one snapshot, so many at a time."""
     with workspace(url, ".") as stores:
         driver = stores["server"].driver
         assert isinstance(driver, TableDriver)  # noqa: S101
-        counts: list[int] = []
 
-        def drain(split: Split) -> None:
-            counts.append(sum(batch.num_rows for batch in driver.read(split)))
+        def drain(split: Split) -> int:
+            return sum(batch.num_rows for batch in driver.read(split))
 
         request = ScanRequest(table=TableName(table, "public"))
         with driver.plan_read(request, connections) as plan:
-            if len(plan.splits) == 1:
-                drain(plan.splits[0])
-                return counts[0]
-            threads = [threading.Thread(target=drain, args=(one,)) for one in plan.splits]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
-        return sum(counts)
+            if connections == 1:
+                return sum(map(drain, plan.splits))
+            with ThreadPoolExecutor(connections) as pool:
+                return sum(pool.map(drain, plan.splits))
 
 
 def to_parquet(url: str, table: str, folder: str, workers: int) -> None:
