@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import warnings
 from collections.abc import Iterator, Mapping
@@ -327,7 +328,12 @@ def _parse(path: Path) -> Mapping[str, Any]:
 
 def _read_entry(name: object, entry: Any) -> Entry:
     if not isinstance(entry, Mapping) or not isinstance(entry.get("type"), str):
-        raise ConfigurationError(f"{name}: a datastore is a mapping with a type")
+        keys = entry if isinstance(entry, Mapping) else ()
+        close = difflib.get_close_matches("type", map(str, keys), n=1)
+        raise ConfigurationError(
+            f"{name}: a datastore is a mapping with a type",
+            advice=f"It has {close[0]!r}: did you mean 'type'?" if close else "Such as type: local",
+        )
     try:
         fields = {key: value for key, value in entry.items() if key not in _ENTRY_KEYS}
         config = config_class(entry["type"]).from_mapping(fields)

@@ -107,6 +107,7 @@ def test_one_azure_ml_document_is_a_workspace(tmp_path: Path) -> None:
         ("datastores: {a: {type: local}}", ConfigurationError, "path must be given"),
         ("datastores: {a: {type: local, path: 3}}", ConfigurationError, "not of type str"),
         ("datastores: {a: {path: x}}", ConfigurationError, "a mapping with a type"),
+        ("datastores: {a: {typ: local}}", ConfigurationError, "It has 'typ': did you mean 'type'"),
         ("datastore: {}", ConfigurationError, "Did you mean 'datastores'"),
         ("datastores: []\n", ConfigurationError, "mapping from names"),
         ("datastores:\n  a: {type: memory}\n  a: {type: memory}", ConfigurationError, "twice"),
