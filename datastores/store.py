@@ -128,6 +128,8 @@ class Store:
     def clean(self, *jobs: str) -> Sequence[JobEntry]:
         """Forget jobs, and remove what they staged; what they published stays. Return what they were.
 
+        At a file store a publish that was interrupted is finished first: some of it may show already.
+
         Args:
             *jobs: Their ids, whether they live or not. Without any, all at which no process works,
                 this one or another.

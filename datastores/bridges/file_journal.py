@@ -269,7 +269,11 @@ def _is_moved(filesystem: AbstractFileSystem, move: FileMove) -> bool:
     with suppress(NotFoundError):
         if filesystem.info(move.path)["size"] == move.size:
             return True
-    raise NotFoundError(f"the staged file {move.staged!r} is gone", target=move.path)
+    raise NotFoundError(
+        f"the staged file {move.staged!r} is gone",
+        target=move.path,
+        advice="Somebody replaced the target since: datastores jobs clean forgets the job",
+    )
 
 
 def only_first(receipts: Iterable[Receipt]) -> list[Receipt]:

@@ -104,7 +104,10 @@ class CopyDisplay:
         target, job = visible(self._plan.target), self._plan.job
         if len(self._done) == len(self._plan.parts):
             # The publish is one step of the target's service, and only the target knows.
-            return f"every part was read; {target} is as it was, or has all of them: look at it"
+            return (
+                f"every part was read; {target} is as it was, or has all of them: "
+                "the same command finds out, and goes on"
+            )
         notes = getattr(error, "__notes__", [])
         if notes:
             return f"{target} is as it was; {'; '.join(notes)}"

@@ -69,6 +69,8 @@ def resume(signals: StopSignals, /, job: str, *, file: str | None, as_json: bool
 def clean(ids: tuple[str, ...], *, store: str | None, file: str | None, as_json: bool) -> None:
     """Forget jobs, and remove what they staged; what they published stays.
 
+    A publish into files that was interrupted is finished first: some of it may show already.
+
     Without an ID all jobs of --store at which no process works, where the store can tell.
     """
     if not ids and store is None:

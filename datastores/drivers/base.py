@@ -235,7 +235,10 @@ class TableDriver(Driver):
 
     @abstractmethod
     def forget_job(self, job: str) -> None:
-        """Remove all that a job staged, and its entry; what it published stays."""
+        """Remove all that a job staged, and its entry; what it published stays.
+
+        A publish that was interrupted is finished first: some of it may show already.
+        """
 
     @abstractmethod
     def find_bookmark(self, name: str) -> str | None:

@@ -14,6 +14,8 @@ from datastores.errors import DataError
 
 _VERSION = 1
 _WORD = "datastores"
+# With its store: no list of jobs names one whose documents cannot be read.
+_FORGET = "forget it: datastores jobs clean --store NAME ID"
 
 
 def dump(values: Mapping[str, Any]) -> str:
@@ -38,12 +40,12 @@ def load(text: str, what: str) -> dict[str, Any]:
         raise DataError(
             f"{what} was written by a newer version of datastores (its journal is {version}, ours "
             f"{_VERSION})",
-            advice="Go on from it with that version, or remove it: datastores jobs clean",
+            advice=f"Go on from it with that version, or {_FORGET}",
         )
     if (word, version, checksum) != (_WORD, str(_VERSION), _checksum(body)):
         raise DataError(
             f"{what} is damaged",
-            advice="Nothing was published of it; remove it: datastores jobs clean",
+            advice=f"Look whether the target has its rows, and {_FORGET}",
         )
     values: dict[str, Any] = json.loads(body)
     return values

@@ -14,7 +14,7 @@ from datastores.bridges.discovery import version_of
 from datastores.bridges.file_journal import FileJournal, FileMove, Publication, only_first
 from datastores.datastore import Datastore, StorePath
 from datastores.drivers.base import Driver, FileDriver, FolderChange, require
-from datastores.drivers.writing import JobEntry, Receipt, new_job_id
+from datastores.drivers.writing import JobEntry, Receipt
 from datastores.errors import (
     AlreadyExistsError,
     ConfigurationError,
@@ -67,9 +67,7 @@ class FileJob(Job):
         entry: JobEntry | None,
     ) -> None:
         assert isinstance(source, StorePath)  # noqa: S101  # copies_bytes has looked
-        self._identity = identity
-        self._entry = entry
-        self.call = new_job_id()
+        super().__init__(identity, entry)
         self._source, self._target = source.store, target.store
         self._mode = WriteMode.parse(options.get("mode", WriteMode.CREATE))
         require(

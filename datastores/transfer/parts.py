@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from datastores.drivers.base import Driver
-from datastores.drivers.writing import JobEntry, Receipt
-from datastores.transfer.journal import PartNote
+from datastores.drivers.writing import JobEntry, Receipt, new_job_id
+from datastores.transfer.journal import Identity, PartNote
 from datastores.transfer.meter import Meter
 from datastores.transfer.plan import CopyPlan
 from datastores.types.digest import Digest
@@ -48,8 +48,12 @@ class Job(ABC):
 
     plan: CopyPlan
     parts: Sequence[Part]
-    call: str
-    """Tells this call from others of the same job."""
+
+    def __init__(self, identity: Identity, entry: JobEntry | None) -> None:
+        self.call = new_job_id()
+        """Tells this call from others of the same job."""
+        self._identity = identity
+        self._entry = entry
 
     @abstractmethod
     def begin(self) -> JobEntry | None:

@@ -55,9 +55,7 @@ class RowJob(Job):
         identity: Identity,
         entry: JobEntry | None,
     ) -> None:
-        self._identity = identity
-        self.call = new_job_id()
-        self._entry = entry
+        super().__init__(identity, entry)
         self._source = row_source(source, options)
         self._target = target
         self._command = _command(source, target, options)

@@ -106,8 +106,22 @@ def test_a_journal_that_is_damaged_or_newer_is_refused(
     with Workspace.load(folder / "datastores.yaml") as workspace:
         with pytest.raises(DataError, match=words) as caught:
             copied(workspace)
-        assert "jobs clean" in str(caught.value.advice)
+        assert "jobs clean --store NAME ID" in str(caught.value.advice)
         assert not workspace["files"].exists("out")
     cleaned = run("jobs", "clean", "--store", "files", job)
     assert cleaned.code == 0, cleaned.err
+    assert staging(folder) == []
+
+
+def test_a_damaged_decision_to_publish_is_refused_and_forgotten(
+    folder: Path, run: Run, job: str
+) -> None:
+    place = folder / "files" / "_datastores" / job
+    (place / "publication.json").write_text("datastores 1 0\n{")
+    with Workspace.load(folder / "datastores.yaml") as workspace:
+        with pytest.raises(DataError, match="damaged") as caught:
+            copied(workspace)
+        assert "Look whether the target has its rows" in str(caught.value.advice)
+        assert not workspace["files"].exists("out")
+    assert run("jobs", "clean", "--store", "files", job).code == 0
     assert staging(folder) == []

@@ -21,7 +21,7 @@ from datastores.drivers.duckdb.config import DuckDBConfig
 from datastores.drivers.duckdb.driver import DuckDBDriver
 from datastores.drivers.duckdb.write import DuckDBWriteSession
 from datastores.drivers.reading import ScanRequest
-from datastores.drivers.writing import WriteRequest
+from datastores.drivers.writing import JobState, WriteRequest
 from datastores.errors import (
     AlreadyExistsError,
     ConfigurationError,
@@ -408,3 +408,21 @@ def test_a_database_that_an_older_version_wrote_to(tmp_path: Path) -> None:
         assert driver.jobs() == []
         write(driver, TableName("orders", "main"), pa.table({"id": [1]}))
         assert read(driver, TableName("orders", "main")).num_rows == 1
+
+
+def test_a_staging_that_cannot_be_removed_is_said(tmp_path: Path) -> None:
+    with DuckDBDriver(DuckDBConfig(path=str(tmp_path / "w.duckdb"))) as driver:
+        table = TableName("orders", "main")
+        data = pa.table({"id": [1]})
+        request = WriteRequest(table=table, schema=data.schema, job="stuck", journal="")
+        session = driver.begin(request)
+        session.publish([session.write("0", data.to_reader())])
+        # A folder is not deleted as a file is.
+        obstacle = driver.config.staging / "stuck" / "0.receipt"
+        obstacle.mkdir(parents=True)
+        with pytest.raises(DriverError, match="could not discard the staged stuck"):
+            session.discard()
+        obstacle.rmdir()
+        # The next job of that name is not taken for this one, which was published.
+        found = driver.find_job("stuck")
+        assert found is None or found.state is JobState.WRITING

@@ -15,6 +15,7 @@ import pytest
 
 import datastores
 from datastores import Workspace
+from datastores.datastore import StorePath
 from datastores.transfer import CopyReport, PartProgress
 from tests.services.postgresql import Database
 
@@ -40,6 +41,16 @@ def workspace(database: Database, tmp_path: Path) -> Iterator[Workspace]:
         patch.setenv("RESUME_SECRET", login.password)
         with Workspace.from_mapping({"datastores": stores}) as workspace:
             yield workspace
+
+
+def copier(source: StorePath, target: StorePath, **words: Any) -> Callable[..., CopyReport]:
+    """Return a call of `copy` that can be made again, with options of its own each time."""
+
+    def copied(**options: Any) -> CopyReport:
+        report: CopyReport = datastores.copy(source, target, **{**words, **options})
+        return report
+
+    return copied
 
 
 def interrupted(copy: Callable[..., CopyReport]) -> None:
@@ -93,12 +104,7 @@ def test_a_table_that_changed_in_between(
     database.run(f"CREATE TABLE orders AS {FILLED}")
     warehouse, files = workspace["warehouse"], workspace["files"]
 
-    def copy(**options: Any) -> CopyReport:
-        report: CopyReport = datastores.copy(
-            warehouse / "public/orders", files / "orders/", workers=PARTS, **options
-        )
-        return report
-
+    copy = copier(warehouse / "public/orders", files / "orders/", workers=PARTS)
     interrupted(copy)
     with database.owner.connect() as connection:
         for statement in statements:
@@ -113,12 +119,7 @@ def test_a_file_that_changed_in_between(workspace: Workspace) -> None:
     rows = pa.table({"id": range(400), "word": ["x" * 200] * 400})
     files.write_table("in/", rows, rows_per_file=100)
 
-    def copy(**options: Any) -> CopyReport:
-        report: CopyReport = datastores.copy(
-            files / "in/", workspace["warehouse"] / "public/orders", workers=PARTS, **options
-        )
-        return report
-
+    copy = copier(files / "in/", workspace["warehouse"] / "public/orders", workers=PARTS)
     interrupted(copy)
     changed = files.list("in/")[1].path
     files.write_table(changed, rows.slice(100, 50), mode="replace")
@@ -133,12 +134,7 @@ def test_a_kept_part_has_no_digest_for_a_call_that_verifies(workspace: Workspace
     rows = pa.table({"id": range(400), "word": ["x" * 200] * 400})
     files.write_table("in/", rows, rows_per_file=100)
 
-    def copy(**options: Any) -> CopyReport:
-        report: CopyReport = datastores.copy(
-            files / "in/", workspace["warehouse"] / "public/orders", workers=PARTS, **options
-        )
-        return report
-
+    copy = copier(files / "in/", workspace["warehouse"] / "public/orders", workers=PARTS)
     interrupted(copy)
     report = copy(verify=True)
     assert report.parts_kept == 0
@@ -153,11 +149,7 @@ def test_two_calls_at_once_are_two_jobs(workspace: Workspace) -> None:
     workspace["warehouse"].write_table("public.orders", rows.slice(0, 0))
     inner: list[CopyReport] = []
 
-    def copy(**options: Any) -> CopyReport:
-        report: CopyReport = datastores.copy(
-            files / "in/", orders, mode="append", workers=2, **options
-        )
-        return report
+    copy = copier(files / "in/", orders, mode="append", workers=2)
 
     def again(_: Any) -> None:
         inner.append(copy())
@@ -213,17 +205,13 @@ def test_a_removal_that_is_cut_short_is_taken_for_what_it_is(
         table = "main.orders" if store == "duck" else "orders/"
         workspace[store].write_table(table, rows.slice(0, 1))
 
-        def copy(**options: Any) -> CopyReport:
-            report: CopyReport = datastores.copy(
-                workspace["files"] / "in/",
-                workspace[store] / table.replace(".", "/"),
-                mode="append",
-                types={"id": "int64"},
-                workers=PARTS,
-                **options,
-            )
-            return report
-
+        copy = copier(
+            workspace["files"] / "in/",
+            workspace[store] / table.replace(".", "/"),
+            mode="append",
+            types={"id": "int64"},
+            workers=PARTS,
+        )
         if moment == "published":
             with DELETIONS.struck(deletion):
                 copy()

@@ -269,13 +269,15 @@ def find_job(client: Client, job: str) -> JobEntry | None:
 
 def forget_job(client: Client, job: str) -> None:
     """Remove what a job staged, and its entry in the database."""
-    with suppress(OSError):
-        FolderJournal(_folder_of(client, job)).remove()
-    if not client.exists():
-        return
-    with client.transaction("discard", job) as cursor:
-        if find_published(cursor, job) is not None:
-            cursor.execute(f"DELETE FROM {_JOBS} WHERE job = $job", {"job": job})
+    folder = _folder_of(client, job)
+    try:
+        with _disk_errors(folder, "discard"):
+            FolderJournal(folder).remove()
+    finally:
+        if client.exists():
+            with client.transaction("discard", job) as cursor:
+                if find_published(cursor, job) is not None:
+                    cursor.execute(f"DELETE FROM {_JOBS} WHERE job = $job", {"job": job})
 
 
 def jobs(client: Client) -> list[JobEntry]:
@@ -342,13 +344,13 @@ def _note(
 
 
 @contextmanager
-def _disk_errors(path: Path) -> Iterator[None]:
+def _disk_errors(path: Path, operation: str = "write") -> Iterator[None]:
     try:
         yield
     except OSError as error:
         raise DriverError(
-            f"could not write the staged part {path.name}: {error.strerror or error}",
+            f"could not {operation} the staged {path.name}: {error.strerror or error}",
             driver="duckdb",
-            operation="write",
+            operation=operation,
             advice=f"Look at the rights and the space of {path.parent}",
         ) from error
