@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-BATCH_ROWS = 65_536
+BATCH_ROWS = 32_768
 """Upper bound of rows in a batch, unless a request says otherwise."""
 
 MAX_SPLIT_BYTES = 128 << 20

@@ -38,6 +38,23 @@ def test_row_groups_are_of_the_size_asked() -> None:
     assert metadata.row_group(0).column(0).compression == "ZSTD"
 
 
+REPEATS = pa.table({"small": pa.array([at % 30_000 for at in range(131_072)], pa.int32())})
+STEPS = pa.table({"at": pa.array([at * 1_000_001 for at in range(131_072)], pa.timestamp("us"))})
+
+
+@pytest.mark.parametrize(
+    ("table", "most_bytes"),
+    [
+        # A third of its values: the rest repeats them, which pages of 20,000 rows do not show.
+        pytest.param(REPEATS, 131_072 * 4 // 3, id="repeats"),
+        # Half of the values: zstd at its first level leaves three quarters.
+        pytest.param(STEPS, 131_072 * 8 // 2, id="regular steps"),
+    ],
+)
+def test_what_is_regular_is_small(table: pa.Table, most_bytes: int) -> None:
+    assert len(written(table).getvalue()) < most_bytes
+
+
 @pytest.mark.parametrize(
     ("filters", "expected"),
     [
