@@ -175,8 +175,13 @@ class WriteSession(ABC):
             PreconditionFailedError: The request's bookmark is not what it was when it was planned.
         """
 
-    def leave(self) -> None:  # noqa: B027  # files hold nothing
-        """Let go of what this process holds; the staging and its journal stay for a later call."""
+    def leave(self) -> bool:
+        """Let go of what this process holds; the staging and its journal stay for a later call.
+
+        Returns:
+            Whether the finished parts are among it: they are not where they were in a transaction.
+        """
+        return True
 
     @abstractmethod
     def discard(self) -> None:

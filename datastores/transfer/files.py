@@ -180,8 +180,9 @@ class FileJob(Job):
         return None
 
     @override
-    def leave(self) -> None:
+    def leave(self) -> bool:
         """Nothing is held between two calls on files."""
+        return True
 
     @override
     def discard(self) -> None:

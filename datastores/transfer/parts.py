@@ -84,8 +84,8 @@ class Job(ABC):
         """Compare both ends after publishing; return the digest, or raise `DataError`."""
 
     @abstractmethod
-    def leave(self) -> None:
-        """Let go of the staging, which stays for a later call."""
+    def leave(self) -> bool:
+        """Let go of the staging, which stays for a later call; return whether finished parts do."""
 
     @abstractmethod
     def discard(self) -> None:

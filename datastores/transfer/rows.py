@@ -190,9 +190,8 @@ class RowJob(Job):
         )
 
     @override
-    def leave(self) -> None:
-        if self._session is not None:
-            self._session.leave()
+    def leave(self) -> bool:
+        return self._session is not None and self._session.leave()
 
     @override
     def discard(self) -> None:

@@ -11,7 +11,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
 
 from datastores.drivers.writing import Receipt
-from datastores.errors import DatastoreError
+from datastores.errors import AuthenticationError, DatastoreError, PermissionDeniedError
 from datastores.transfer.executors import is_local, run_on
 from datastores.transfer.journal import PartNote
 from datastores.transfer.parts import Job, Part
@@ -19,6 +19,8 @@ from datastores.transfer.progress import Listener, PartProgress
 from datastores.transfer.task import PartResult, Task, run_pickled
 from datastores.transfer.timings import PartReport, Stopwatch
 from datastores.types.digest import Digest
+
+_WITHDRAWN = (AuthenticationError, PermissionDeniedError)
 
 
 class Stage:
@@ -113,18 +115,22 @@ class Stage:
 
     def may_go_on(self, error: BaseException) -> bool:
         """Leave the staging to a later call if that may get further than this one; say so."""
-        # Whoever pressed Ctrl-C may think again; what `progress` raised ends it.
-        stopped = not isinstance(error, Exception)
-        passes = stopped or (isinstance(error, DatastoreError) and error.transient)
+        # Whoever pressed Ctrl-C may think again, and a secret or a right that was withdrawn may be
+        # given anew; what `progress` raised ends it.
+        passes = (
+            not isinstance(error, Exception)
+            or isinstance(error, _WITHDRAWN)
+            or (isinstance(error, DatastoreError) and error.transient)
+        )
         finished = len(self._kept) + len(self._results)
         if error is self._listener.error or not passes or not finished:
             return False
-        self._job.leave()
         plan = self._job.plan
-        error.add_note(
-            f"{finished} of {len(plan.parts)} parts are safe: the same call goes on from "
-            f"here, and datastores jobs clean {plan.job} forgets it"
-        )
+        if self._job.leave():
+            error.add_note(
+                f"{finished} of {len(plan.parts)} parts are safe: the same call goes on from "
+                f"here, and datastores jobs clean {plan.job} forgets it"
+            )
         return True
 
     def _run_on(self, executor: Executor, workers: int) -> None:

@@ -271,6 +271,7 @@ class DirectWriteSession(WriteSession):
                 leftovers.end(self._client, self._staging)
 
     @override
-    def leave(self) -> None:
+    def leave(self) -> bool:
         with self._lock:
             self._drop()
+        return False

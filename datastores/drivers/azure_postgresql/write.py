@@ -166,8 +166,9 @@ class StagedWriteSession(WriteSession):
         return [staged[part][1] for part in parts]
 
     @override
-    def leave(self) -> None:
+    def leave(self) -> bool:
         self.client.pool.release(self.request.job)
+        return True
 
     @override
     def discard(self) -> None:
