@@ -91,7 +91,7 @@ def copied(
 
 def forked(
     tells: Connection,
-    secret: str,
+    secrets: Mapping[str, str],
     file: str,
     source: str,
     target: str,
@@ -99,7 +99,7 @@ def forked(
     words: dict[str, Any],
 ) -> None:
     """Make the copy in a process that is struck from outside, once it has told that it begins."""
-    os.environ["KILLED_SECRET"] = secret
+    os.environ.update(secrets)
     with Workspace.load(file) as workspace:
         tells.send("ready")
         copied(workspace, source, target, mode=mode, words=words)

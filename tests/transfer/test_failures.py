@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+import yaml
 
 import datastores
 from datastores import Workspace
@@ -145,40 +147,61 @@ def test_a_kill_leaves_the_target_as_it_was(tmp_path: Path, orders: pa.Table) ->
     )
 
 
-def test_a_disk_that_is_full(tmp_path: Path, orders: pa.Table) -> None:
+@pytest.mark.parametrize(
+    ("kind", "table", "limit_bytes"),
+    [
+        pytest.param("local", "target/", 2 << 20, id="files"),
+        pytest.param("duckdb", "main.target", 2 << 20, id="DuckDB, while staging"),
+        # Room for what is staged, which is compressed, and not for the database.
+        pytest.param("duckdb", "main.target", 6 << 20, id="DuckDB, while publishing"),
+    ],
+)
+def test_a_disk_that_is_full(tmp_path: Path, kind: str, table: str, limit_bytes: int) -> None:
     """A limit on the size of files stands for a full disk: the write call fails either way."""
+    stores = {
+        "files": {"type": "local", "path": str(tmp_path / "files")},
+        "target": {"type": kind, "path": str(tmp_path / "target")},
+    }
     file = tmp_path / "datastores.yaml"
-    file.write_text(f"datastores:\n  files: {{type: local, path: {tmp_path / 'files'}}}\n")
+    file.write_text(yaml.safe_dump({"datastores": stores}))
+    chance = random.Random(1)  # noqa: S311  # no secret
+    notes = [chance.randbytes(40).hex() for _ in range(100_000)]
     with Workspace.load(file) as workspace:
-        workspace["files"].write_table("in.parquet", orders)
-        workspace["files"].write_table("target/", orders.slice(0, 5))
-        script = textwrap.dedent(
-            """
-            import resource, signal, sys, datastores
-            workspace = datastores.Workspace.load(sys.argv[1])
-            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-            resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, 2_000))
-            try:
-                datastores.copy(
-                    workspace["files"] / "in.parquet", workspace["files"] / "target/",
-                    mode="replace", types={"id": "int64"}, format="csv",
-                )
-            except datastores.DatastoreError as error:
-                print(type(error).__name__, error.store)
-            """
-        )
-        done = subprocess.run(
-            [sys.executable, "-c", script, str(file)], capture_output=True, text=True, check=True
-        )
-        assert done.stdout.split()[1:] == ["files"]
-        assert len(workspace["files"].scan("target/").to_arrow()) == 5
-        assert staging_of_local(tmp_path / "files") == []
+        workspace["files"].write_table("in.parquet", pa.table({"note": notes}))
+        workspace["target"].write_table(table, pa.table({"note": ["old"]}))
+    script = textwrap.dedent(
+        """
+        import resource, signal, sys, datastores
+        workspace = datastores.Workspace.load(sys.argv[1])
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), int(sys.argv[3])))
+        try:
+            datastores.copy(
+                workspace["files"] / "in.parquet", workspace["target"] / sys.argv[2],
+                mode="replace", types={"note": "string"}, workers=1,
+            )
+        except datastores.DatastoreError as error:
+            print(type(error).__name__, error.store)
+        """
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(file), table.replace(".", "/"), str(limit_bytes)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == ["DriverError", "target"], done.stderr
+    with Workspace.load(file) as workspace:
+        assert workspace["target"].scan(table).to_arrow()["note"].to_pylist() == ["old"]
+        assert list(workspace["target"].jobs()) == []
+    assert staging_of_local(tmp_path) == []
 
 
 def staging_of_local(root: Path) -> list[Path]:
-    staging = root / "_datastores"
+    """Return what lies in any staging below a folder."""
     return [
         one
+        for staging in (*root.rglob("_datastores"), *root.glob("*.datastores"))
         for one in staging.rglob("*")
         if one.is_file() and one.suffix != ".lock" and one.name != "lock"
     ]

@@ -33,7 +33,7 @@ from tests.services.postgresql import Database
 from .killed_copy import STEPS, copied, forked
 
 ROWS, FILES = 4_000, 4
-MOMENTS, WARM_UP = 200, 3
+MOMENTS, MOMENTS_OF_PAIR, WARM_UP = 200, 10, 3
 PRELOADED = [
     "tests.transfer.killed_copy",
     "pyarrow.parquet",
@@ -61,17 +61,28 @@ class Ends:
     workspace: Workspace
     name: str = "orders"
     cursor: str = ""
+    source: str = "local"
+    """Its kind."""
 
     @property
     def table(self) -> str:
         """How `scan` names the target."""
-        schema = {"duckdb": "main.", "azure_postgresql": "public."}.get(self.kind)
-        return f"{self.name}/" if schema is None else f"{schema}{self.name}"
+        return _table_at(self.kind, self.name)
 
     @property
     def path(self) -> str:
         """The target as a path."""
         return self.table.replace(".", "/")
+
+    @property
+    def source_table(self) -> str:
+        """How `scan` names the source."""
+        return _table_at(self.source, "in")
+
+    @property
+    def source_path(self) -> str:
+        """The source as a path."""
+        return self.source_table.replace(".", "/")
 
     def words(self) -> dict[str, Any]:
         """Return what makes it a copy of rows between files, if it is one."""
@@ -82,7 +93,7 @@ class Ends:
     def copy(self, mode: str, **more: Any) -> CopyReport:
         """Make the copy in this process."""
         words = self.words() | more
-        return copied(self.workspace, "in/", self.path, mode=mode, words=words)
+        return copied(self.workspace, self.source_path, self.path, mode=mode, words=words)
 
     def content(self) -> list[Any] | None:
         """Return the target's rows, in order; None if there is no target."""
@@ -115,46 +126,78 @@ def rows_of(table: pa.Table) -> list[Any]:
     return sorted(zip(*(column.to_pylist() for column in table.columns), strict=True))
 
 
+def _table_at(kind: str, name: str) -> str:
+    schema = {"duckdb": "main.", "azure_postgresql": "public."}.get(kind)
+    return f"{name}/" if schema is None else f"{schema}{name}"
+
+
+@pytest.fixture
+def source() -> str:
+    """The kind of the source."""
+    return "local"
+
+
 @pytest.fixture
 def ends(
-    kind: str, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+    kind: str,
+    source: str,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Ends]:
-    target: dict[str, Any] = {"type": "local" if kind == "files as they are" else kind}
+    stores = {
+        "source": _store(source, tmp_path / "source", request, monkeypatch),
+        "target": _store(kind, tmp_path / "target", request, monkeypatch),
+    }
+    file = tmp_path / "datastores.yaml"
+    file.write_text(yaml.safe_dump({"datastores": stores}))
+    with Workspace.load(file) as workspace:
+        ends = Ends(kind, file, workspace, source=source)
+        per_file = ROWS // FILES if ends.source_table.endswith("/") else None
+        workspace["source"].write_table(ends.source_table, NEW, rows_per_file=per_file)
+        if source == "duckdb":
+            # One process at a time has the file open.
+            workspace["source"].close()
+        yield ends
+
+
+def _store(
+    kind: str, folder: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> dict[str, Any]:
+    """Return a store as a workspace file has it; its secret is in a variable."""
+    variable = f"KILLED_{kind.upper()}"
     if kind == "azure_postgresql":
         database: Database = request.getfixturevalue("database")
         login = database.owner
-        monkeypatch.setenv("KILLED_SECRET", login.password)
-        target |= {
+        monkeypatch.setenv(variable, login.password)
+        return {
+            "type": kind,
             "server_name": login.host,
             "port": login.port,
             "database_name": login.database,
             "ca_bundle": str(login.ca_file),
-            "credentials": {"username": login.username, "password": "env:KILLED_SECRET"},
+            "credentials": {"username": login.username, "password": f"env:{variable}"},
         }
-    elif kind == "azure_blob":
+    if kind == "azure_blob":
         azurite: Azurite = request.getfixturevalue("azurite")
-        monkeypatch.setenv("KILLED_SECRET", azurite.account_key)
-        target |= {
+        monkeypatch.setenv(variable, azurite.account_key)
+        return {
+            "type": kind,
             "account_name": azurite.account_name,
             "account_url": azurite.account_url,
             "container_name": request.getfixturevalue("blob_container").container_name,
-            "credentials": {"account_key": "env:KILLED_SECRET"},
+            "credentials": {"account_key": f"env:{variable}"},
         }
-    else:
-        target["path"] = str(tmp_path / ("target/t.duckdb" if kind == "duckdb" else "target"))
-    stores = {"source": {"type": "local", "path": str(tmp_path / "source")}, "target": target}
-    file = tmp_path / "datastores.yaml"
-    file.write_text(yaml.safe_dump({"datastores": stores}))
-    with Workspace.load(file) as workspace:
-        workspace["source"].write_table("in/", NEW, rows_per_file=ROWS // FILES)
-        yield Ends(kind, file, workspace)
+    if kind == "duckdb":
+        return {"type": kind, "path": str(folder / "t.duckdb")}
+    return {"type": "local", "path": str(folder)}
 
 
 @contextmanager
 def killed(ends: Ends, mode: str, step: str) -> Iterator[Callable[[], str]]:
     """Run the copy in a process of its own; what it prints next is returned by a call."""
     command = [sys.executable, "-m", "tests.transfer.killed_copy", str(ends.file)]
-    command += ["in/", ends.path, mode, json.dumps(ends.words()), step]
+    command += [ends.source_path, ends.path, mode, json.dumps(ends.words()), step]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
@@ -277,25 +320,40 @@ def test_a_copy_that_is_killed_at_a_step(ends: Ends, mode: str, step: str) -> No
 def test_copies_that_are_killed_at_any_moment(
     ends: Ends, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    strike_at_any_moment(ends, MOMENTS, capsys)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("source", KINDS[1:])
+@pytest.mark.parametrize("kind", KINDS[1:])
+def test_copies_of_each_pair_that_are_killed_at_any_moment(
+    ends: Ends, capsys: pytest.CaptureFixture[str]
+) -> None:
+    strike_at_any_moment(ends, MOMENTS_OF_PAIR, capsys)
+
+
+def strike_at_any_moment(ends: Ends, moments: int, capsys: pytest.CaptureFixture[str]) -> None:
+    """Kill copies at moments that are spread over the time that one takes; print what came of it."""
     # From a process that has imported everything and begun nothing: so a copy starts at once.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
     outcomes: Counter[str] = Counter()
     chance = random.Random(11)  # noqa: S311  # the same moments in each run
+    secrets = {name: text for name, text in os.environ.items() if name.startswith("KILLED_")}
 
     def begun(here: Ends, mode: str) -> multiprocessing.process.BaseProcess:
         told, tells = context.Pipe(duplex=False)
-        secret = os.environ.get("KILLED_SECRET", "")
-        words = (secret, str(here.file), "in/", here.path, mode, here.words())
+        words = (secrets, str(here.file), here.source_path, here.path, mode, here.words())
         process = context.Process(target=forked, args=(tells, *words))
         process.start()
         told.recv()
         return process
 
     seconds = 0.0
-    for turn in range(-WARM_UP, MOMENTS):
+    for turn in range(-WARM_UP, moments):
         here, mode = replace(ends, name=f"orders_{turn + WARM_UP}"), MODES[turn % len(MODES)]
         before = prepared(here, mode)
+        ends.workspace["source"].close()
         process = begun(here, mode)
         if turn < 0:
             # How long it takes if it is left alone.
@@ -310,4 +368,5 @@ def test_copies_that_are_killed_at_any_moment(
         outcomes[check(here, mode, before)] += 1
     with capsys.disabled():
         shown = ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items()))
-        sys.stdout.write(f"\n{ends.kind}: {MOMENTS} kills, all right: {shown}\n")
+        pair = f"{ends.source} to {ends.kind}"
+        sys.stdout.write(f"\n{pair}: {moments} kills, all right: {shown}\n")

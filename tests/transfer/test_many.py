@@ -24,7 +24,7 @@ from datastores.errors import (
 from datastores.transfer.selection import in_order
 
 from .killed_many import STEPS, copied
-from .test_kills import Ends, ends  # noqa: F401  # a fixture
+from .test_kills import Ends, ends, source  # noqa: F401  # fixtures
 
 SHOP = """
 CREATE SCHEMA shop;
