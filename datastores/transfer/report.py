@@ -22,7 +22,7 @@ _OF_THE_PLAN = (
 _SHOWN = (
     *_OF_THE_PLAN,
     *("rows", "files", "bytes_read", "bytes_written", "seconds", "retries", "digest"),
-    *("peak_memory_bytes", "unfit"),
+    *("peak_memory_bytes", "archived", "unfit"),
 )
 
 
@@ -48,13 +48,15 @@ class CopyReport:
     """Of the rows at both ends, where the copy was verified."""
     peak_memory_bytes: int | None
     """Of the whole process so far; None where the system does not say."""
+    archived: int | None = None
+    """How many files were moved to the archive; None if there is none."""
     unfit: Unfit | None = field(default_factory=Unfit)
     """What did not fit, and was nulled or left out: `rows` and those left out are all that there were.
 
     None where the source's limit leaves open which rows were judged.
     """
     phases: tuple[Phase, ...] = ()
-    """Plan, staging of all parts, publish and verify, in this order."""
+    """Plan, staging of all parts, publish, verify and archive, in this order."""
     part_reports: tuple[PartReport, ...] = ()
     """What each part did."""
 
@@ -129,8 +131,9 @@ class CopyReport:
             costs.append(f"peak memory {format_bytes(self.peak_memory_bytes)}")
         cost = f" ({', '.join(costs)})" if costs else ""
         lines = [f"copied {what}, {sizes} in {self.seconds:.1f} s{cost}"]
-        if self.plan.cursor is not None:
-            lines.append(self.plan.cursor)
+        lines += [one for one in (self.plan.cursor, self.plan.new_files) if one is not None]
+        if self.archived is not None:
+            lines.append(f"{self.archived:,} files moved to {self.plan.archive}")
         lines += unfit_lines(self.unfit)
         if self.digest is not None:
             shown = f"{self.digest[:4]}…{self.digest[-4:]}"
