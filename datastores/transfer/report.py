@@ -105,6 +105,10 @@ class CopyReport:
         """How the result appeared."""
         return self.plan.publish
 
+    def archived_words(self) -> str:
+        """Return for people what was moved to the archive, if there is one."""
+        return f"{self.archived:,} {'file' if self.archived == 1 else 'files'} moved to {self.plan.archive}"
+
     def to_dict(self) -> dict[str, Any]:
         """Return what is known as plain values, the plan's most asked for ones also by name."""
         plain = {name: getattr(self, name) for name in _OF_THE_PLAN} | dataclasses.asdict(self)
@@ -133,7 +137,7 @@ class CopyReport:
         lines = [f"copied {what}, {sizes} in {self.seconds:.1f} s{cost}"]
         lines += [one for one in (self.plan.cursor, self.plan.new_files) if one is not None]
         if self.archived is not None:
-            lines.append(f"{self.archived:,} files moved to {self.plan.archive}")
+            lines.append(self.archived_words())
         lines += unfit_lines(self.unfit)
         if self.digest is not None:
             shown = f"{self.digest[:4]}…{self.digest[-4:]}"
