@@ -81,28 +81,34 @@ def plan_files(
     rows = _total(part.rows for _, part in pieces) if not filters else None
     if rows is not None and request.limit is not None:
         rows = min(rows, request.limit)
+    empty = FileSplit(
+        label="",
+        dataset=replace(dataset, files=()),
+        schema=schema,
+        pieces=(),
+        columns=columns,
+        filters=filters,
+        limit=request.limit,
+        batch_rows=request.batch_rows,
+    )
     return ReadPlan(
         schema=pa.schema([schema.table.field(name) for name in columns], schema.table.metadata),
-        splits=tuple(
-            FileSplit(
-                label=_label(group),
-                mark=_mark(group),
-                rows=_total(part.rows for _, part in group) if not filters else None,
-                dataset=replace(dataset, files=()),
-                schema=schema,
-                pieces=tuple(group),
-                columns=columns,
-                filters=filters,
-                limit=request.limit,
-                batch_rows=request.batch_rows,
-            )
-            for group in groups
-        ),
+        splits=tuple(_split(empty, group) for group in groups),
         split_by="one reader, for the limit" if request.limit is not None else "files",
         rows=rows,
         bytes=_total(part.bytes for _, part in pieces),
         cursor=cursor,
         files=range_,
+    )
+
+
+def _split(empty: FileSplit, group: Sequence[tuple[DataFile, FilePart]]) -> FileSplit:
+    return replace(
+        empty,
+        label=_label(group),
+        mark=_mark(group),
+        rows=None if empty.filters else _total(part.rows for _, part in group),
+        pieces=tuple(group),
     )
 
 

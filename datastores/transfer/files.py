@@ -283,8 +283,8 @@ class FileJob(Job):
 
 
 def _has_files(folder: StorePath) -> bool:
-    filesystem = folder.store.filesystem
-    return bool(filesystem.exists(folder.path) and filesystem.find(folder.path))
+    # Not `find`: it lists a hundred thousand files to say that there is one.
+    return any(files for _, _, files in folder.store.filesystem.walk(folder.path))
 
 
 def _find(source: StorePath) -> list[SourceFile]:

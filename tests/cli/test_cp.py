@@ -187,8 +187,16 @@ def test_a_query_names_a_whole_store(run: Run, table: str) -> None:
 
 
 def test_new_files_are_copied_once_and_archived(run: Run, csv_file: str, folder: Path) -> None:
-    words = ("cp", "datastore://files/raw/", "datastore://warehouse/main/o", "--mode")
-    words += ("create_append", "--new-files", "--path-column", "_path", "--archive", "done")
+    words: tuple[str, ...] = ("cp", "datastore://files/raw/", "datastore://warehouse/main/o")
+    words += (
+        "--mode",
+        "create_append",
+        "--new-files",
+        "--path-column",
+        "_path",
+        "--archive",
+        "done",
+    )
     planned = run(*words, "--dry-run")
     assert "1 new file: raw/orders.csv" in planned.out
     assert "are moved to done" in planned.out

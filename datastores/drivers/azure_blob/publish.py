@@ -47,7 +47,10 @@ def move_file(
     filesystem.refuse_folder_or_obstacle(goal)
     try:
         filesystem.copy_version(source, goal, info["etag"])
-    except AlreadyExistsError:
+    except AlreadyExistsError as error:
+        # Azurite says the same of either condition.
+        if version_of(filesystem.info(source)) != version:
+            raise changed_meanwhile(source) from error
         # Perhaps an earlier call has made it, and was cut short.
         if not _are_same(filesystem, source, goal):
             raise
