@@ -12,7 +12,7 @@ from typing import Any, Unpack
 
 from datastores.datastore import StorePath
 from datastores.drivers.writing import JobEntry, JobState
-from datastores.errors import ConfigurationError, DatastoreWarning, located
+from datastores.errors import ConfigurationError, DatastoreError, DatastoreWarning, located
 from datastores.retry import discarded_after, retried
 from datastores.scan import Scan
 from datastores.transfer.archive import Archive
@@ -200,7 +200,11 @@ class Call:
         if self._archive is None:
             return None
         with watch.phase("archive"), span("copy.archive"):
-            return self._archive.move()
+            try:
+                return self._archive.move()
+            except DatastoreError as error:
+                error.add_note("all is copied; the same call moves the files that are left")
+                raise
 
     def forget(self, job: str) -> None:
         """Take the entry of a job that was published out of the journal."""

@@ -20,6 +20,7 @@ from datastores.drivers.base import FileDriver
 from datastores.errors import (
     ConfigurationError,
     DataError,
+    DatastoreError,
     DatastoreWarning,
     NotFoundError,
     PreconditionFailedError,
@@ -437,6 +438,19 @@ def test_the_archive_keeps_what_it_has(ends: Ends) -> None:
     assert (report.rows, report.archived) == (2, 1)
     assert ends.names("in") == ["in/a.parquet"]
     assert ends.source.scan("done/a.parquet").to_arrow()["id"].to_pylist() == [0]
+
+
+def test_an_archive_that_is_refused_leaves_what_was_copied(ends: Ends) -> None:
+    ends.put("a.parquet", 1)
+    # A file is where the folder would be.
+    ends.source.write("done", b"")
+    with pytest.raises(DatastoreError) as caught:
+        ends.copy(archive="done")
+    assert "all is copied" in caught.value.__notes__[-1]
+    ends.source.delete("done")
+    report = ends.copy(archive="done")
+    assert (report.rows, report.archived) == (0, 1)
+    assert ends.ids() == [1]
 
 
 @pytest.mark.parametrize(
