@@ -87,7 +87,7 @@ class Archive:
         pairs = zip(copied, outcomes, strict=True)
         if stay := [path for path, one in pairs if one is _Outcome.OBSTRUCTED]:
             warnings.warn(
-                f"copied, but not moved, since {self.folder} has others of the same name: {stay[0]!r}"
+                f"copied, but not moved, since others are in their place in {self.folder}: {stay[0]!r}"
                 + (f" and {len(stay) - 1:,} more" if len(stay) > 1 else ""),
                 DatastoreWarning,
                 stacklevel=5,
