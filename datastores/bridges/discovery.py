@@ -11,6 +11,8 @@ import pyarrow as pa
 
 from datastores.bridges import partitions
 from datastores.bridges.partitions import Keys
+from datastores.drivers.filesystem import MissingRootError
+from datastores.drivers.new_files import FileRange, version_of
 from datastores.errors import (
     ConfigurationError,
     DataError,
@@ -40,6 +42,8 @@ class DataFile:
     size: int
     version: str
     """Changes when the file does: etag, or time and size."""
+    modified: float | None = None
+    """In seconds since 1970, UTC; None if the store does not tell."""
     keys: Keys = ()
 
 
@@ -60,11 +64,13 @@ class Dataset:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetSchema:
-    """The columns of a table, and which of them are folders."""
+    """The columns of a table, and which of them are not in the files."""
 
     table: pa.Schema
     file: pa.Schema
     partition_by: tuple[str, ...]
+    path_column: str | None = None
+    """The one that holds each row's file."""
 
 
 def is_glob(path: str) -> bool:
@@ -84,27 +90,42 @@ def find_dataset(
         NotFoundError: No such file, or no data file in the folder.
         ConfigurationError: The files are of several formats, or of none that is known.
     """
+    root, infos = list_files(filesystem, path)
+    if root == normalize_path(path).rstrip("/"):
+        infos = [one for one in infos if not _is_hidden(inner_path(one["name"], root))]
+    files = [_data_file(one, root) for one in infos]
+    return _of_one_format(path, root, files, format_name, options, alone=len(infos) == 1)
+
+
+def list_files(filesystem: AbstractFileSystem, path: str) -> tuple[str, list[Mapping[str, Any]]]:
+    """Return the folder that a file, folder or glob begins with, and `info` of all its files.
+
+    Raises:
+        NotFoundError: No such file or folder.
+    """
     name = normalize_path(path).rstrip("/")
     if is_glob(name):
         matches = {one["name"]: one for one in filesystem.glob(name, detail=True).values()}
         first_magic = min(name.find(one) for one in _MAGIC if one in name)
         root = name[:first_magic].rpartition("/")[0]
-        infos = [one for one in matches.values() if one["type"] == "file"]
-    else:
-        info = filesystem.info(name)
-        root = name if info["type"] == "directory" else name.rpartition("/")[0]
-        infos = [info]
-        if info["type"] == "directory":
-            infos = list(filesystem.find(name, detail=True).values())
-            infos = [one for one in infos if not _is_hidden(_inner(one["name"], root))]
-    files = [_data_file(one, root) for one in infos]
-    return _of_one_format(path, root, files, format_name, options, alone=len(infos) == 1)
+        return root, [one for one in matches.values() if one["type"] == "file"]
+    info = filesystem.info(name)
+    if info["type"] != "directory":
+        return name.rpartition("/")[0], [info]
+    return name, list(filesystem.find(name, detail=True).values())
 
 
-def read_schema(filesystem: AbstractFileSystem, dataset: Dataset) -> DatasetSchema:
-    """Return the schema of a dataset, from its first file and what is kept beside it."""
-    first = dataset.files[0]
-    kept = _find_sidecar(filesystem, dataset)
+def is_emptied(range_: FileRange, error: NotFoundError) -> bool:
+    """Return whether a folder in which no file was found is one whose files were all given before."""
+    return bool(range_.known) and not isinstance(error, MissingRootError)
+
+
+def read_schema(
+    filesystem: AbstractFileSystem, dataset: Dataset, first: DataFile | None = None
+) -> DatasetSchema:
+    """Return the schema of a dataset, from one file, the first if None, and what is kept beside it."""
+    first = first or dataset.files[0]
+    kept = _find_sidecar(filesystem, dataset, first)
     format_ = dataset.format_of(first)
     hint = kept if format_.needs_sidecar else None
     with named(first.path), filesystem.open(first.path, "rb") as file:
@@ -154,6 +175,11 @@ def check_file(dataset: DatasetSchema, found: pa.Schema) -> None:
         if name in dataset.partition_by:
             raise SchemaMismatchError(f"column {name!r} is in the file and in its folder's name")
     check_same(found, dataset.file)
+
+
+def inner_path(path: str, root: str) -> str:
+    """Return a file's path relative to the folder of its table."""
+    return path[len(root) :].lstrip("/")
 
 
 def list_tables(filesystem: AbstractFileSystem, folder: str) -> list[str]:
@@ -255,9 +281,11 @@ def _partition_names(dataset: Dataset, kept: Sidecar | None) -> tuple[str, ...]:
     return names
 
 
-def _find_sidecar(filesystem: AbstractFileSystem, dataset: Dataset) -> Sidecar | None:
-    """Return the schema kept beside the first file, or in the nearest folder above it."""
-    path = dataset.files[0].path
+def _find_sidecar(
+    filesystem: AbstractFileSystem, dataset: Dataset, file: DataFile
+) -> Sidecar | None:
+    """Return the schema kept beside a file, or in the nearest folder above it."""
+    path = file.path
     places = [sidecar.beside(path)]
     folder = path
     while folder:
@@ -279,10 +307,6 @@ def _file_schema(kept: Sidecar) -> pa.Schema:
     return pa.schema([one for one in kept.schema if one.name not in kept.partition_by])
 
 
-def _inner(path: str, root: str) -> str:
-    return path[len(root) :].lstrip("/")
-
-
 def _is_hidden(inner: str) -> bool:
     return any(
         segment.startswith(("_", ".")) and not partitions.is_key(segment)
@@ -295,11 +319,6 @@ def _data_file(info: Mapping[str, Any], root: str) -> DataFile:
         path=info["name"],
         size=info["size"],
         version=version_of(info),
-        keys=partitions.parse_keys(_inner(info["name"], root)),
+        modified=info.get("mtime"),
+        keys=partitions.parse_keys(inner_path(info["name"], root)),
     )
-
-
-def version_of(info: Mapping[str, Any]) -> str:
-    """Return a text that changes when the file does."""
-    stamp = info.get("etag") or info.get("mtime") or info.get("last_modified") or ""
-    return f"{stamp} {info['size']}"

@@ -16,13 +16,22 @@ from datastores.bridges.discovery import (
     DatasetSchema,
     check_file,
     find_dataset,
+    inner_path,
+    is_emptied,
     opened,
     read_schema,
 )
 from datastores.bridges.file_cursor import find_range
 from datastores.drivers.increments import CursorRange
+from datastores.drivers.new_files import FileRange
 from datastores.drivers.reading import MAX_SPLIT_BYTES, ReadPlan, ScanRequest, Split
-from datastores.errors import ConfigurationError, DataError, SchemaMismatchError, did_you_mean
+from datastores.errors import (
+    ConfigurationError,
+    DataError,
+    NotFoundError,
+    SchemaMismatchError,
+    did_you_mean,
+)
 from datastores.filters import Condition, Filters, both, columns_of, to_expression
 from datastores.formats.base import FilePart, slices
 
@@ -50,12 +59,16 @@ def plan_files(
     filesystem: AbstractFileSystem, path: str, request: ScanRequest, splits: int
 ) -> ReadPlan:
     """Divide a table of files; every file that the filters leave is opened for its layout."""
-    dataset = find_dataset(filesystem, path, request.format, request.format_options)
-    schema = read_schema(filesystem, dataset)
+    dataset, files, range_ = _files(filesystem, path, request)
+    if not files:
+        return ReadPlan(schema=pa.schema([]), splits=(), split_by="files", rows=0, files=range_)
+    schema = _with_path(read_schema(filesystem, dataset, files[0]), request.path_column)
     cursor, request = _new_rows(filesystem, path, request, schema.table)
     columns = chosen_columns(schema.table, request.columns)
+    if request.path_column is not None and request.path_column not in columns:
+        columns += (request.path_column,)
     filters = bound_filters(schema.table, request.filters)
-    files = [one for one in dataset.files if _folder_passes(one, schema, filters)]
+    files = [one for one in files if _folder_passes(one, schema, filters)]
     pieces: list[tuple[DataFile, FilePart]] = []
     target = max(1, min(MAX_SPLIT_BYTES, sum(one.size for one in files) // max(splits, 1)))
     for file in files:
@@ -68,28 +81,63 @@ def plan_files(
     rows = _total(part.rows for _, part in pieces) if not filters else None
     if rows is not None and request.limit is not None:
         rows = min(rows, request.limit)
+    empty = FileSplit(
+        label="",
+        dataset=replace(dataset, files=()),
+        schema=schema,
+        pieces=(),
+        columns=columns,
+        filters=filters,
+        limit=request.limit,
+        batch_rows=request.batch_rows,
+    )
     return ReadPlan(
         schema=pa.schema([schema.table.field(name) for name in columns], schema.table.metadata),
-        splits=tuple(
-            FileSplit(
-                label=_label(group),
-                mark=_mark(group),
-                rows=_total(part.rows for _, part in group) if not filters else None,
-                dataset=replace(dataset, files=()),
-                schema=schema,
-                pieces=tuple(group),
-                columns=columns,
-                filters=filters,
-                limit=request.limit,
-                batch_rows=request.batch_rows,
-            )
-            for group in groups
-        ),
+        splits=tuple(_split(empty, group) for group in groups),
         split_by="one reader, for the limit" if request.limit is not None else "files",
         rows=rows,
         bytes=_total(part.bytes for _, part in pieces),
         cursor=cursor,
+        files=range_,
     )
+
+
+def _split(empty: FileSplit, group: Sequence[tuple[DataFile, FilePart]]) -> FileSplit:
+    return replace(
+        empty,
+        label=_label(group),
+        mark=_mark(group),
+        rows=None if empty.filters else _total(part.rows for _, part in group),
+        pieces=tuple(group),
+    )
+
+
+def _files(
+    filesystem: AbstractFileSystem, path: str, request: ScanRequest
+) -> tuple[Dataset, Sequence[DataFile], FileRange | None]:
+    """Return the whole table, those of its files that are to be read, and the range of these."""
+    range_ = request.files
+    try:
+        dataset = find_dataset(filesystem, path, request.format, request.format_options)
+    except NotFoundError as error:
+        if range_ is None or not is_emptied(range_, error):
+            raise
+        dataset = Dataset(root=path, files=(), format_name="")
+    if range_ is None:
+        return dataset, dataset.files, None
+    return dataset, *range_.chosen(dataset.files)
+
+
+def _with_path(schema: DatasetSchema, name: str | None) -> DatasetSchema:
+    """Return a schema with a column for each row's file, if one is asked for."""
+    if name is None:
+        return schema
+    if name in schema.table.names:
+        raise SchemaMismatchError(
+            f"the files have a column {name!r}", advice="Give path_column another name"
+        )
+    field = pa.field(name, pa.string(), nullable=False)
+    return replace(schema, table=schema.table.append(field), path_column=name)
 
 
 def _new_rows(
@@ -275,28 +323,33 @@ def _piece_batches(filesystem: AbstractFileSystem, split: FileSplit) -> Iterator
     needed = {*split.columns, *columns_of(split.filters)}
     # A file column is read even if only folder names are asked for: it says how many rows.
     from_file = [one for one in schema.file.names if one in needed] or schema.file.names[:1]
-    from_folder = [schema.table.field(one) for one in schema.partition_by if one in needed]
-    fields = [*(schema.file.field(name) for name in from_file), *from_folder]
+    of_path = (schema.path_column,) if schema.path_column else ()
+    constant = [
+        schema.table.field(one) for one in (*schema.partition_by, *of_path) if one in needed
+    ]
+    fields = pa.schema([*(schema.file.field(name) for name in from_file), *constant])
     for file, part in split.pieces:
-        keys = dict(file.keys)
         format_ = split.dataset.format_of(file)
         with opened(filesystem, file) as handle:
             batches = format_.read(
                 handle, schema.file, part, columns=tuple(from_file), batch_rows=split.batch_rows
             )
             for batch in batches:
-                if from_folder and not keys:
-                    raise DataError(
-                        "the file has rows and lies outside the table's partition folders",
-                        advice="Move it into one",
-                    )
-                zeros = pa.array([0] * batch.num_rows, pa.int64()) if from_folder else None
-                constant = [
-                    partitions.value_array(one, keys[one.name]).take(zeros) for one in from_folder
-                ]
-                yield pa.RecordBatch.from_arrays(
-                    [*batch.columns, *constant], schema=pa.schema(fields)
-                )
+                zeros = pa.array([0] * batch.num_rows, pa.int64()) if constant else None
+                values = [_constant(split, file, one).take(zeros) for one in constant]
+                yield pa.RecordBatch.from_arrays([*batch.columns, *values], schema=fields)
+
+
+def _constant(split: FileSplit, file: DataFile, field: pa.Field) -> pa.Array:
+    """Return the value, as an array of one, that a column has in all rows of a file."""
+    if field.name == split.schema.path_column:
+        return pa.array([inner_path(file.path, split.dataset.root)], field.type)
+    if not file.keys:
+        raise DataError(
+            "the file has rows and lies outside the table's partition folders",
+            advice="Move it into one",
+        )
+    return partitions.value_array(field, dict(file.keys)[field.name])
 
 
 def _total(numbers: Iterator[int | None]) -> int | None:

@@ -58,6 +58,24 @@ _OPTIONS = (
         help="Copy the rows above the greatest value of the last copy, which the target remembers.",
     ),
     click.option(
+        "--new-files",
+        is_flag=True,
+        help="Copy the files of a folder or glob that the target was not given yet; it remembers them.",
+    ),
+    click.option(
+        "--modified-since",
+        metavar="TIME",
+        help="Copy the files that were modified then or later, such as 2026-11-01T00:00:00Z.",
+    ),
+    click.option(
+        "--path-column", metavar="NAME", help="Add a column that holds the file of each row."
+    ),
+    click.option(
+        "--archive",
+        metavar="FOLDER",
+        help="Move the files there, in the source's store, once they were copied; with --new-files.",
+    ),
+    click.option(
         "--split-by",
         metavar="A,B",
         callback=names,
@@ -132,6 +150,8 @@ def _options(command: Any) -> Any:
         "    --partition-by month --workers 2 --verify",
         "datastores cp datastore://files/a.csv datastore://warehouse/public/a \\",
         "    --source-format-option infer=true --mode replace",
+        "datastores cp datastore://files/in/ datastore://warehouse/public/orders \\",
+        "    --mode create_append --new-files --archive done",
         'datastores cp --query "from orders where day = :d" --param d=2026-05-01 \\',
         "    warehouse datastore://files/day.parquet",
     )

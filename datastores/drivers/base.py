@@ -16,10 +16,15 @@ from typing_extensions import override
 
 from datastores.drivers.config import DriverConfig
 from datastores.drivers.network import Endpoint
+from datastores.drivers.new_files import version_of
 from datastores.drivers.reading import ReadPlan, ScanRequest, Split
 from datastores.drivers.reopened import elsewhere
 from datastores.drivers.writing import JobEntry, WritePlan, WriteRequest, WriteSession
-from datastores.errors import ConfigurationError, UnsupportedOperationError
+from datastores.errors import (
+    ConfigurationError,
+    PreconditionFailedError,
+    UnsupportedOperationError,
+)
 from datastores.values import Capabilities, TableName
 
 if TYPE_CHECKING:
@@ -135,6 +140,25 @@ class FileDriver(Driver):
         Raises:
             AlreadyExistsError: `must_be_absent`, and it is not.
         """
+
+    def move_file(self, path: str, target: str, *, version: str) -> None:
+        """Move a file of which nothing changed since it had a version, to where nothing is.
+
+        A second call after one that was cut short finishes it. A driver whose `publish_file` does
+        not rename, so that the file moved has another version, has its own way.
+
+        Raises:
+            AlreadyExistsError: Another file is there already.
+            NotFoundError: The file is gone.
+            PreconditionFailedError: It is another by now, and stays where it is.
+        """
+        if version_of(self.filesystem.info(path)) == version:
+            self.publish_file(path, target, replace=False)
+            if version_of(self.filesystem.info(target)) == version:
+                return
+            # It was written in the moment between.
+            self.publish_file(target, path, replace=False)
+        raise changed_meanwhile(path)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -259,3 +283,8 @@ def require(driver: Driver, operation: str, *, declared: bool, target: str | Non
             target=target,
             advice="Its capabilities list what it can do; nothing was sent",
         )
+
+
+def changed_meanwhile(path: str) -> PreconditionFailedError:
+    """Return the error of a file that is not moved, since it is another by now."""
+    return PreconditionFailedError(f"{path!r} changed meanwhile", target=path)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import hashlib
 import json
+import zlib
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -49,6 +51,17 @@ def load(text: str, what: str) -> dict[str, Any]:
         )
     values: dict[str, Any] = json.loads(body)
     return values
+
+
+def packed(values: Any) -> str:
+    """Return plain values as a short text, where many are alike."""
+    body = json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode()
+    return base64.b64encode(zlib.compress(body)).decode()
+
+
+def unpacked(text: str) -> Any:
+    """Return what was packed."""
+    return json.loads(zlib.decompress(base64.b64decode(text)))
 
 
 def receipt_values(receipts: Iterable[Receipt]) -> list[dict[str, Any]]:

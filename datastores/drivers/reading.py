@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 from datastores.drivers.increments import CursorRange
+from datastores.drivers.new_files import FileRange
 from datastores.filters import Filters
 from datastores.values import OnUnfit, TableName, Unfit
 
@@ -34,6 +35,10 @@ class ScanRequest:
     filters: Filters = ()
     cursor: CursorRange | None = None
     """Which of the rows that pass are new; not together with `limit`."""
+    files: FileRange | None = None
+    """Which files of a folder or glob, if not all; file stores only."""
+    path_column: str | None = None
+    """Name of a column that holds each row's file, relative to the folder; file stores only."""
     limit: int | None = None
     split_by: tuple[str, ...] = ()
     """Columns whose values divide the rows between readers, of the result or beside its `columns`."""
@@ -82,6 +87,8 @@ class ReadPlan:
     """Of Arrow data; an estimate, or None."""
     cursor: CursorRange | None = None
     """The request's, with the end that was found under the snapshot."""
+    files: FileRange | None = None
+    """The request's, with the files that are read. If there is none, nothing tells the schema."""
     count_unfit: Callable[[], Unfit | None] | None = None
     """Asks the source what `unfit` returns; None where every value fits or is refused."""
     release: Callable[[], None] | None = None

@@ -16,8 +16,14 @@ from typing_extensions import override
 
 from datastores.bridges.files_as_tables import FilesAsTables
 from datastores.drivers.base import FileDriver, FolderChange
+from datastores.drivers.new_files import version_of
 from datastores.drivers.writing import WriteRequest
-from datastores.errors import AlreadyExistsError, NotFoundError, UnsupportedOperationError
+from datastores.errors import (
+    AlreadyExistsError,
+    NotFoundError,
+    PreconditionFailedError,
+    UnsupportedOperationError,
+)
 from datastores.testing.filesystems import FilesystemConformance
 from datastores.testing.races import RACERS, race
 from datastores.values import Atomicity, TableName, WriteMode
@@ -138,6 +144,35 @@ class FileDriverConformance(FilesystemConformance):
     def test_publish_file_that_was_not_staged(self, driver: FileDriver) -> None:
         with pytest.raises(NotFoundError):
             driver.publish_file("_datastores/job/none", "file", replace=True)
+
+    def test_move_file(self, driver: FileDriver) -> None:
+        fs = driver.filesystem
+        fs.pipe_file("in/file", b"1")
+        driver.move_file("in/file", "done/in/file", version=version_of(fs.info("in/file")))
+        assert fs.cat_file("done/in/file") == b"1"
+        assert not fs.exists("in/file")
+
+    def test_move_file_that_changed_or_is_gone(self, driver: FileDriver) -> None:
+        fs = driver.filesystem
+        fs.pipe_file("in/file", b"1")
+        version = version_of(fs.info("in/file"))
+        fs.pipe_file("in/file", b"2")
+        with pytest.raises(PreconditionFailedError):
+            driver.move_file("in/file", "done/file", version=version)
+        assert fs.cat_file("in/file") == b"2"
+        assert not fs.exists("done/file")
+        with pytest.raises(NotFoundError):
+            driver.move_file("in/other", "done/file", version=version)
+
+    def test_move_file_to_where_another_is(self, driver: FileDriver) -> None:
+        fs = driver.filesystem
+        fs.pipe_file("in/file", b"1")
+        driver.move_file("in/file", "done/file", version=version_of(fs.info("in/file")))
+        # The same name, and as many bytes.
+        fs.pipe_file("in/file", b"2")
+        with pytest.raises(AlreadyExistsError):
+            driver.move_file("in/file", "done/file", version=version_of(fs.info("in/file")))
+        assert (fs.cat_file("in/file"), fs.cat_file("done/file")) == (b"2", b"1")
 
     def test_publish_file_has_one_winner(self, driver: FileDriver) -> None:
         staged = [self.stage(driver, b"%d" % number) for number in range(RACERS)]

@@ -83,6 +83,7 @@ def row_source(end: StorePath | Scan, options: CopyOptions) -> RowSource:
         request,
         columns=request.columns if columns is None else tuple(columns),
         filters=both(request.filters, filters),
+        path_column=options.get("path_column"),
         split_by=column_names(options.get("split_by", ())) or request.split_by,
         on_unfit=_of_source(driver, options) or request.on_unfit,
     )

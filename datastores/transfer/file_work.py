@@ -33,6 +33,8 @@ class SourceFile:
     size: int
     version: str
     """Changes when the file does."""
+    modified: float | None = None
+    """In seconds since 1970, UTC; None if the store does not tell."""
 
     @property
     def mark(self) -> str:

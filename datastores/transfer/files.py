@@ -10,10 +10,12 @@ from typing import Any
 
 from typing_extensions import override
 
-from datastores.bridges.discovery import version_of
+from datastores.bridges.discovery import is_emptied
+from datastores.bridges.file_bookmarks import next_move
 from datastores.bridges.file_journal import FileJournal, FileMove, Publication, only_first
 from datastores.datastore import Datastore, StorePath
 from datastores.drivers.base import Driver, FileDriver, FolderChange, require
+from datastores.drivers.new_files import version_of
 from datastores.drivers.writing import JobEntry, Receipt
 from datastores.errors import (
     AlreadyExistsError,
@@ -27,7 +29,8 @@ from datastores.scan import Scan
 from datastores.transfer.endpoints import place
 from datastores.transfer.file_work import FileWork, SourceFile
 from datastores.transfer.journal import Identity
-from datastores.transfer.options import DEFAULT_WORKERS, ROW_OPTIONS, CopyOptions
+from datastores.transfer.new_files import FileIncrement, SourceFiles
+from datastores.transfer.options import DEFAULT_WORKERS, FILE_OPTIONS, ROW_OPTIONS, CopyOptions
 from datastores.transfer.parts import Job, Part
 from datastores.transfer.plan import CopyPlan
 from datastores.types.digest import Digest
@@ -81,8 +84,10 @@ class FileJob(Job):
                 f"files are not copied in mode {self._mode}",
                 advice=f"The modes for files are {', '.join(_MODES)}",
             )
+        with located(store=target.store.name, operation="copy", target=target.path):
+            self._increment = self._increment_of(source, target, options)
         with located(store=source.store.name, operation="copy", target=source.path):
-            files = _find(source)
+            files = self._find(source)
             single = len(files) == 1 and files[0].path == source.path
         with located(store=target.store.name, operation="copy", target=target.path):
             self._file, self._folder = self._aim(files, target, single=single)
@@ -108,13 +113,45 @@ class FileJob(Job):
             bulk_path="files as they are",
             publish=f"published {self._driver.capabilities.write_modes[self._mode]}",
             verify=self._verify,
+            new_files=self._increment.words() if self._increment else None,
         )
+
+    def _increment_of(
+        self, source: StorePath, target: StorePath, options: CopyOptions
+    ) -> FileIncrement | None:
+        """Return what is asked for as new."""
+        if not FILE_OPTIONS & options.keys():
+            return None
+        return FileIncrement.of(
+            SourceFiles.of(source, options),
+            target,
+            options,
+            None if self._entry is None else self._identity.kept(self._entry),
+            exists=lambda: _has_files(target),
+            replaces=True,
+        )
+
+    def _find(self, source: StorePath) -> list[SourceFile]:
+        """Return the files to copy: all, or those that are new."""
+        if self._increment is None:
+            return _find(source)
+        range_ = self._increment.range
+        try:
+            found = _find(source)
+        except NotFoundError as error:
+            if not is_emptied(range_, error):
+                raise
+            found = []
+        new, range_ = range_.chosen(found)
+        self._increment = self._increment.of_range(range_)
+        return new
 
     @override
     def begin(self) -> JobEntry | None:
         with self._at_target():
+            kept = None if self._increment is None else self._increment.kept
             self._journal.begin(
-                self._file or self._folder, self._identity.journal("", len(self.parts))
+                self._file or self._folder, self._identity.journal("", len(self.parts), kept)
             )
         return self._entry
 
@@ -157,22 +194,23 @@ class FileJob(Job):
             publication.carry_out(self._driver)
 
     def _publication(self, receipts: Sequence[Receipt]) -> Publication:
+        bookmark = self._increment and self._increment.bookmark
+        move = next_move(self._driver, bookmark, self._identity.job) if bookmark else None
         staged = [path for receipt in receipts for path in receipt.outputs]
         if self._file is not None:
             size = sum(one.bytes for one in receipts)
             replace = self._mode is WriteMode.REPLACE
-            move = FileMove(staged=staged[0], path=self._file, size=size, replace=replace)
-            return Publication(files=(move,))
+            file = FileMove(staged=staged[0], path=self._file, size=size, replace=replace)
+            return Publication(files=(file,), bookmark=move)
         # Below the staging folder comes the attempt, and then the place in the target.
         prefix = len(self._staging.split("/")) + 1
-        return Publication(
-            folder=FolderChange(
-                folder=self._folder,
-                add=tuple((path, "/".join(path.split("/")[prefix:])) for path in staged),
-                clear=("",) if self._mode is WriteMode.REPLACE else (),
-                must_be_absent=self._mode is WriteMode.CREATE,
-            )
+        change = FolderChange(
+            folder=self._folder,
+            add=tuple((path, "/".join(path.split("/")[prefix:])) for path in staged),
+            clear=("",) if self._mode is WriteMode.REPLACE else (),
+            must_be_absent=self._mode is WriteMode.CREATE,
         )
+        return Publication(folder=change, bookmark=move)
 
     @override
     def verify(self, digests: Sequence[Digest]) -> str | None:
@@ -227,7 +265,7 @@ class FileJob(Job):
         exists = (
             filesystem.exists(self._file)
             if self._file is not None
-            else bool(filesystem.exists(self._folder) and filesystem.find(self._folder))
+            else _has_files(StorePath(self._target, self._folder))
         )
         never_replaced = self._mode is WriteMode.CREATE or (
             self._mode is WriteMode.CREATE_APPEND and self._file is not None
@@ -242,6 +280,11 @@ class FileJob(Job):
                 f"{self._folder} does not exist, and the mode is append",
                 advice="Say mode create_append; nothing was changed",
             )
+
+
+def _has_files(folder: StorePath) -> bool:
+    # Not `find`: it lists a hundred thousand files to say that there is one.
+    return any(files for _, _, files in folder.store.filesystem.walk(folder.path))
 
 
 def _find(source: StorePath) -> list[SourceFile]:
@@ -270,7 +313,13 @@ def _find(source: StorePath) -> list[SourceFile]:
 
 
 def _found(path: str, relative: str, info: Mapping[str, Any]) -> SourceFile:
-    return SourceFile(path=path, relative=relative, size=info["size"], version=version_of(info))
+    return SourceFile(
+        path=path,
+        relative=relative,
+        size=info["size"],
+        version=version_of(info),
+        modified=info.get("mtime"),
+    )
 
 
 def _files(found: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -291,11 +340,14 @@ def _staging_of(store: Datastore) -> str:
 
 def _parts(files: Sequence[SourceFile]) -> list[Part]:
     """Return groups of neighbouring files of at most about `PART_BYTES`."""
-    groups: list[list[SourceFile]] = [[]]
+    groups: list[list[SourceFile]] = []
+    filled = 0
     for file in files:
-        if groups[-1] and sum(one.size for one in groups[-1]) + file.size > PART_BYTES:
+        if not groups or filled + file.size > PART_BYTES:
             groups.append([])
+            filled = 0
         groups[-1].append(file)
+        filled += file.size
     return [
         Part(
             name=str(number),

@@ -8,10 +8,10 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from datastores.datastore import StorePath
-from datastores.drivers.increments import CursorRange
 from datastores.drivers.journal import dump, load
 from datastores.drivers.writing import JobEntry
 from datastores.errors import ConfigurationError
@@ -96,18 +96,16 @@ class Identity:
             call=None,
         )
 
-    def journal(self, schema: str, splits: int, range_: CursorRange | None = None) -> str:
+    def journal(self, rows: str, splits: int, kept: Mapping[str, Any] | None = None) -> str:
         """Return what the job's entry keeps.
 
         Args:
-            schema: A text that tells the rows' columns from others; empty for files.
+            rows: A text that tells what the parts' rows are from others; empty for files.
             splits: Into how many pieces the source was to be divided.
-            range_: Which rows are copied, if only new ones are.
+            kept: Of what is new, if only that is copied.
         """
-        kept = {"request": self.request, "source": self.source, "call": self.call}
-        range_values = None if range_ is None else dataclasses.asdict(range_)
-        kept |= {"schema": hash_of([schema, range_values]), "range": range_values}
-        return dump({**kept, "splits": splits})
+        values = {"request": self.request, "source": self.source, "call": self.call}
+        return dump({**values, "schema": hash_of(rows), "range": kept, "splits": splits})
 
     def check(self, entry: JobEntry) -> None:
         """Refuse to go on from a job that is another copy's.
@@ -127,18 +125,16 @@ class Identity:
         """Return how many pieces an earlier call asked for: others would not be the same."""
         return int(load(entry.journal, f"the journal of job {self.job}")["splits"])
 
-    def range(self, entry: JobEntry) -> CursorRange | None:
-        """Return which rows an earlier call copied, if only new ones."""
-        kept = load(entry.journal, f"the journal of job {self.job}")["range"]
-        return None if kept is None else CursorRange(**kept)
+    def kept(self, entry: JobEntry) -> Mapping[str, Any] | None:
+        """Return what an earlier call kept of what is new, if only that is copied."""
+        values: Mapping[str, Any] | None
+        values = load(entry.journal, f"the journal of job {self.job}")["range"]
+        return values
 
-    def is_of(self, entry: JobEntry, schema: str, range_: CursorRange | None = None) -> bool:
-        """Return whether what an earlier call staged has these columns, and is of these rows."""
+    def is_of(self, entry: JobEntry, rows: str) -> bool:
+        """Return whether what an earlier call staged is of the same rows."""
         kept = load(entry.journal, f"the journal of job {self.job}")
-        return bool(
-            kept["schema"]
-            == hash_of([schema, None if range_ is None else dataclasses.asdict(range_)])
-        )
+        return bool(kept["schema"] == hash_of(rows))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,6 +214,10 @@ def _plain(value: Any) -> Any:
         return str(value.default)
     if isinstance(value, OnUnfit) and value.default is UnfitPolicy.RAISE:
         return dict(value.columns)
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, StorePath):
+        return str(value)
     return list(value) if isinstance(value, tuple) else value
 
 

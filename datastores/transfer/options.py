@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
+from datetime import datetime
 from typing import Any, TypedDict
 
+from datastores.datastore import StorePath
 from datastores.errors import ConfigurationError
 from datastores.transfer.progress import PartProgress
 from datastores.values import OnUnfit
@@ -31,6 +33,15 @@ class CopyOptions(TypedDict, total=False):
     cursor: str
     """A column of the source, by old name, whose values say which rows are new: those above the greatest
     that the target remembers of the last copy. It need not be copied."""
+    new_files: bool
+    """Of a folder or glob only the files that the target was not given yet, as it remembers them. A file
+    that changed since is refused, but for `upsert` and files as they are, where it is taken again."""
+    modified_since: datetime | str
+    """Of a folder or glob only the files that were modified then or later; with a zone."""
+    path_column: str
+    """A column to add to rows from files, which holds each row's file, relative to the folder."""
+    archive: StorePath | str
+    """A folder of the source's store that files are moved to once they were copied, with `new_files`."""
     split_by: str | Sequence[str]
     """Columns of the source, by old name, whose ranges divide the rows between workers."""
     rename: Mapping[str, str]
@@ -101,6 +112,7 @@ ROW_OPTIONS = frozenset(
         "columns",
         "filters",
         "cursor",
+        "path_column",
         "split_by",
         "rename",
         "types",
@@ -113,6 +125,10 @@ ROW_OPTIONS = frozenset(
         "source_format_options",
     }
 )
+
+
+# Options that only a source of files has.
+FILE_OPTIONS = frozenset({"new_files", "modified_since", "path_column", "archive"})
 
 
 def refuse_unknown(options: Mapping[str, Any], known: type, call: str) -> None:

@@ -148,6 +148,9 @@ def _guarantees(report: CopyReport) -> Iterator[ET.Element]:
         ("Retries", f"{report.retries:,}" if report.retries else "None was needed"),
         ("Values", fit),
     ]
+    facts += [("New", one) for one in (report.plan.cursor, report.plan.new_files) if one]
+    if report.archived is not None:
+        facts.append(("Archive", report.archived_words()))
     if unfit and report.rows is not None:
         left_out = unfit.rows_rejected
         whole = f"{report.rows:,} copied + {left_out:,} left out = {report.rows + left_out:,} read"

@@ -68,6 +68,10 @@ class CopyPlan:
     verify: bool = False
     cursor: str | None = None
     """Which rows are new, in words, if only those are copied."""
+    new_files: str | None = None
+    """How many files are new and how many known, in words, if only some are copied."""
+    archive: str | None = None
+    """The folder that files are moved to once they were copied."""
     parts_kept: int = 0
     """How many parts an earlier call of the job has finished, as far as that is known yet."""
     unfit: Unfit | None = field(default_factory=Unfit)
@@ -111,8 +115,9 @@ class CopyPlan:
             exact, *others = [f"{number} {verdict}" for verdict, number in counts.items()]
             number, _, word = exact.partition(" ")
             lines.append(" · ".join([f"{number} columns {word}", *others]))
-        if self.cursor is not None:
-            lines.append(self.cursor)
+        lines += [one for one in (self.cursor, self.new_files) if one is not None]
+        if self.archive is not None:
+            lines.append(f"files that were copied are moved to {self.archive}")
         lines.append(f"mode {self.mode} · {self.publish}")
         if self.parts_kept:
             left = count - self.parts_kept

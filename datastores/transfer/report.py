@@ -22,7 +22,7 @@ _OF_THE_PLAN = (
 _SHOWN = (
     *_OF_THE_PLAN,
     *("rows", "files", "bytes_read", "bytes_written", "seconds", "retries", "digest"),
-    *("peak_memory_bytes", "unfit"),
+    *("peak_memory_bytes", "archived", "unfit"),
 )
 
 
@@ -48,13 +48,15 @@ class CopyReport:
     """Of the rows at both ends, where the copy was verified."""
     peak_memory_bytes: int | None
     """Of the whole process so far; None where the system does not say."""
+    archived: int | None = None
+    """How many files were moved to the archive; None if there is none."""
     unfit: Unfit | None = field(default_factory=Unfit)
     """What did not fit, and was nulled or left out: `rows` and those left out are all that there were.
 
     None where the source's limit leaves open which rows were judged.
     """
     phases: tuple[Phase, ...] = ()
-    """Plan, staging of all parts, publish and verify, in this order."""
+    """Plan, staging of all parts, publish, verify and archive, in this order."""
     part_reports: tuple[PartReport, ...] = ()
     """What each part did."""
 
@@ -103,6 +105,10 @@ class CopyReport:
         """How the result appeared."""
         return self.plan.publish
 
+    def archived_words(self) -> str:
+        """Return for people what was moved to the archive, if there is one."""
+        return f"{self.archived:,} {'file' if self.archived == 1 else 'files'} moved to {self.plan.archive}"
+
     def to_dict(self) -> dict[str, Any]:
         """Return what is known as plain values, the plan's most asked for ones also by name."""
         plain = {name: getattr(self, name) for name in _OF_THE_PLAN} | dataclasses.asdict(self)
@@ -129,8 +135,9 @@ class CopyReport:
             costs.append(f"peak memory {format_bytes(self.peak_memory_bytes)}")
         cost = f" ({', '.join(costs)})" if costs else ""
         lines = [f"copied {what}, {sizes} in {self.seconds:.1f} s{cost}"]
-        if self.plan.cursor is not None:
-            lines.append(self.plan.cursor)
+        lines += [one for one in (self.plan.cursor, self.plan.new_files) if one is not None]
+        if self.archived is not None:
+            lines.append(self.archived_words())
         lines += unfit_lines(self.unfit)
         if self.digest is not None:
             shown = f"{self.digest[:4]}…{self.digest[-4:]}"

@@ -27,9 +27,10 @@ from datastores.transfer.comparison import Comparison
 from datastores.transfer.endpoints import RowSource, place, row_source, table_at
 from datastores.transfer.executors import is_local
 from datastores.transfer.expectation import Expectation
-from datastores.transfer.increment import Increment
+from datastores.transfer.increment import CursorIncrement, has_table
 from datastores.transfer.journal import Identity
-from datastores.transfer.options import DEFAULT_WORKERS, CopyOptions
+from datastores.transfer.new_files import FileIncrement, SourceFiles
+from datastores.transfer.options import DEFAULT_WORKERS, FILE_OPTIONS, CopyOptions
 from datastores.transfer.parts import Job, Part
 from datastores.transfer.plan import CopyColumn, CopyPlan
 from datastores.transfer.row_work import Context, RowWork
@@ -61,8 +62,7 @@ class RowJob(Job):
         self._command = _command(source, target, options)
         self._driver: TableDriver = target.store.tabular
         with self._at_target("copy"):
-            kept = None if entry is None else identity.range(entry)
-            self._increment = Increment.of(self._source, target, options, kept)
+            self._increment = self._increment_of(source, options)
         self._session: WriteSession | None = None
         policies = self._policies(options)
         workers = options.get("workers", DEFAULT_WORKERS)
@@ -70,6 +70,10 @@ class RowJob(Job):
         by_others = executor is not None and not is_local(executor)
         self._splits = workers if entry is None else identity.splits(entry)
         self._read_plan = self._plan_read()
+        self.parts = []
+        if not len(self._read_plan.schema):
+            self.plan = self._nothing_to_read(options)
+            return
         self._side = Side(
             source=self._source,
             rename=options.get("rename") or {},
@@ -106,16 +110,17 @@ class RowJob(Job):
     @override
     def begin(self) -> JobEntry | None:
         entry = self._entry
-        schema = _columns(self._request.schema)
-        range_ = self._increment.range if self._increment else None
+        increment = self._increment
+        rows = repr((_columns(self._request.schema), increment and increment.condition))
         with self._at_target("copy"):
-            if entry is not None and not self._identity.is_of(entry, schema, range_):
+            if entry is not None and not self._identity.is_of(entry, rows):
                 self._driver.forget_job(entry.job)
                 entry = None
             if self._expectation:
                 self._expectation.before()
+            kept = None if increment is None else increment.kept
             self._request = replace(
-                self._request, journal=self._identity.journal(schema, self._splits, range_)
+                self._request, journal=self._identity.journal(rows, self._splits, kept)
             )
             try:
                 self._session = self._driver.begin(self._request)
@@ -205,14 +210,31 @@ class RowJob(Job):
     def _plan_read(self) -> ReadPlan:
         """Plan to read all rows, or those that are new; the source's request then says which."""
         request, increment = self._source.request, self._increment
-        if increment is not None:
-            request = replace(request, cursor=increment.range)
+        if increment is None:
+            with self._at_source():
+                return self._source.driver.plan_read(request, self._splits)
         with self._at_source():
-            plan = self._source.driver.plan_read(request, self._splits)
-        if increment is not None and plan.cursor is not None:
-            self._increment = replace(increment, range=plan.cursor)
-            self._source = replace(self._source, request=replace(request, cursor=plan.cursor))
+            plan = self._source.driver.plan_read(increment.ask(request), self._splits)
+            self._increment = increment.found(plan)
+        self._source = replace(self._source, request=self._increment.ask(request))
         return plan
+
+    def _increment_of(
+        self, source: StorePath | Scan, options: CopyOptions
+    ) -> FileIncrement | CursorIncrement | None:
+        """Return what is asked for as new, of files or by a cursor."""
+        kept = None if self._entry is None else self._identity.kept(self._entry)
+        new: FileIncrement | None = None
+        if FILE_OPTIONS & options.keys():
+            new = FileIncrement.of(
+                SourceFiles.of(source, options),
+                self._target,
+                options,
+                kept,
+                exists=lambda: has_table(self._driver, self._target),
+                replaces=False,
+            )
+        return new or CursorIncrement.of(self._source, self._target, options, kept)
 
     def _plan_write(self) -> WritePlan:
         with self._at_target("plan_write"):
@@ -243,10 +265,31 @@ class RowJob(Job):
             on_unfit=policies if self._driver.capabilities.on_unfit else OnUnfit(),
         )
 
+    def _nothing_to_read(self, options: CopyOptions) -> CopyPlan:
+        """Return the plan of a copy for which there is no file, and so no columns."""
+        assert self._increment is not None  # noqa: S101  # else there are files
+        return CopyPlan(
+            job=self._identity.job,
+            source=self._source.label,
+            target=place(self._target),
+            mode=WriteMode.parse(options.get("mode", WriteMode.CREATE)),
+            rows=0,
+            bytes=0,
+            parts=(),
+            split_by=self._read_plan.split_by,
+            workers=0,
+            snapshot=None,
+            columns=(),
+            bulk_path="",
+            publish="nothing is written",
+            new_files=self._increment.words(),
+        )
+
     def _copy_plan(self, write_plan: WritePlan, workers: int, unfit: Unfit | None) -> CopyPlan:
         read_plan = self._read_plan
         names = self._conversion.schema.names
         fields = dict(zip(names, read_plan.schema, strict=True))
+        words = self._increment.words() if self._increment else None
         return CopyPlan(
             job=self._request.job,
             source=self._source.label,
@@ -273,7 +316,8 @@ class RowJob(Job):
             publish=write_plan.publish,
             statements=write_plan.statements,
             verify=self._expectation is not None,
-            cursor=self._increment.words() if self._increment else None,
+            cursor=words if isinstance(self._increment, CursorIncrement) else None,
+            new_files=words if isinstance(self._increment, FileIncrement) else None,
             unfit=unfit,
         )
 

@@ -12,9 +12,10 @@ from typing import Any, Unpack
 
 from datastores.datastore import StorePath
 from datastores.drivers.writing import JobEntry, JobState
-from datastores.errors import ConfigurationError, DatastoreWarning, located
+from datastores.errors import ConfigurationError, DatastoreError, DatastoreWarning, located
 from datastores.retry import discarded_after, retried
 from datastores.scan import Scan
+from datastores.transfer.archive import Archive
 from datastores.transfer.endpoints import resolve
 from datastores.transfer.executors import check_executor
 from datastores.transfer.files import FileJob, copies_bytes
@@ -101,11 +102,16 @@ class Call:
         self.entry: JobEntry | None = None
         """What an earlier call of the same job left at the target, once that was looked up."""
         self._job: Job | None = None
+        self._archive: Archive | None = None
 
     @property
     def is_published(self) -> bool:
         """Whether an earlier call of the job has published it."""
         return self.entry is not None and self.entry.state is JobState.PUBLISHED
+
+    @property
+    def _by_rows(self) -> bool:
+        return not copies_bytes(self._source, self._target, self._options)
 
     def look(self) -> None:
         """Look up what an earlier call of the same job left."""
@@ -119,11 +125,13 @@ class Call:
 
     def plan(self) -> CopyPlan:
         """Return what `run` will do, or what an earlier call of the job has done."""
+        self._archive = Archive.of(self._source, self._target, self._options)
         if self.entry is not None and self.is_published:
             return _earlier_plan(self.identity, self.entry, self._options)
-        by_bytes = copies_bytes(self._source, self._target, self._options)
-        kind = FileJob if by_bytes else RowJob
+        kind = RowJob if self._by_rows else FileJob
         self._job = kind(self._source, self._target, self._options, self.identity, self.entry)
+        if self._archive is not None:
+            self._job.plan = replace(self._job.plan, archive=self._archive.folder)
         if (executor := self._options.get("executor")) is not None:
             check_executor(executor, self._job.ends())
         return self._job.plan
@@ -163,7 +171,9 @@ class Call:
             with watch.phase("publish"), span("copy.publish"):
                 retried(lambda: job.publish(stage.receipts), on_retry=stage.count_retry)
             digest = _verified(job, watch, stage)
-            report = _report(job.plan, watch, stage, digest)
+            archived = self._archived(watch)
+            report = _report(job.plan, watch, stage, digest, by_rows=self._by_rows)
+            report = _told(replace(report, archived=archived))
         describe(
             mode=report.mode,
             rows=report.rows,
@@ -175,12 +185,26 @@ class Call:
         return report
 
     def _nothing_new(self, job: Job, watch: Stopwatch) -> CopyReport:
-        """Return the report of a copy by cursor that has nothing left to do."""
+        """Return the report of a copy of what is new, when nothing is."""
         if self.entry is not None:
             self.forget(self.entry.job)
         if on_plan := self._options.get("on_plan"):
             on_plan(job.plan)
-        return _report(job.plan, watch, Stage(job, watch, None, None), None)
+        archived = self._archived(watch)
+        stage = Stage(job, watch, None, None)
+        report = _report(job.plan, watch, stage, None, by_rows=self._by_rows)
+        return _told(replace(report, archived=archived))
+
+    def _archived(self, watch: Stopwatch) -> int | None:
+        """Move what is published to the archive; return how many files, None if there is none."""
+        if self._archive is None:
+            return None
+        with watch.phase("archive"), span("copy.archive"):
+            try:
+                return self._archive.move()
+            except DatastoreError as error:
+                error.add_note("all is copied; the same call moves the files that are left")
+                raise
 
     def forget(self, job: str) -> None:
         """Take the entry of a job that was published out of the journal."""
@@ -200,12 +224,15 @@ class Call:
                 DatastoreWarning,
                 stacklevel=4,
             )
+        archived = self._archived(watch)
         if not keeps_entry:
             self.forget(entry.job)
         self._target.store.refresh()
-        by_rows = not copies_bytes(self._source, self._target, self._options)
         plan = _earlier_plan(self.identity, entry, self._options)
-        return _told(_earlier_report(plan, entry, watch, by_rows=by_rows))
+        if self._archive is not None:
+            plan = replace(plan, archive=self._archive.folder)
+        report = _earlier_report(plan, entry, watch, by_rows=self._by_rows)
+        return _told(replace(report, archived=archived))
 
 
 def _ends(source: Any, target: Any, options: CopyOptions) -> tuple[StorePath | Scan, StorePath]:
@@ -262,27 +289,26 @@ def _verified(job: Job, watch: Stopwatch, stage: Stage) -> str | None:
         return job.verify(stage.digests)
 
 
-def _report(plan: CopyPlan, watch: Stopwatch, stage: Stage, digest: str | None) -> CopyReport:
-    by_rows = bool(plan.columns)
+def _report(
+    plan: CopyPlan, watch: Stopwatch, stage: Stage, digest: str | None, *, by_rows: bool
+) -> CopyReport:
     receipts = stage.receipts
-    return _told(
-        CopyReport(
-            plan=plan,
-            began=watch.began,
-            rows=sum(receipt.rows for receipt in receipts) if by_rows else None,
-            files=None if by_rows else sum(len(receipt.outputs) for receipt in receipts),
-            bytes_read=stage.bytes_read,
-            bytes_written=sum(receipt.bytes for receipt in receipts),
-            seconds=watch.seconds,
-            retries=stage.retries,
-            digest=digest,
-            peak_memory_bytes=_peak_memory_bytes(),
-            unfit=None
-            if plan.unfit is None
-            else sum((receipt.unfit for receipt in receipts), start=plan.unfit),
-            phases=tuple(watch.phases),
-            part_reports=stage.reports,
-        )
+    return CopyReport(
+        plan=plan,
+        began=watch.began,
+        rows=sum(receipt.rows for receipt in receipts) if by_rows else None,
+        files=None if by_rows else sum(len(receipt.outputs) for receipt in receipts),
+        bytes_read=stage.bytes_read,
+        bytes_written=sum(receipt.bytes for receipt in receipts),
+        seconds=watch.seconds,
+        retries=stage.retries,
+        digest=digest,
+        peak_memory_bytes=_peak_memory_bytes(),
+        unfit=None
+        if plan.unfit is None
+        else sum((receipt.unfit for receipt in receipts), start=plan.unfit),
+        phases=tuple(watch.phases),
+        part_reports=stage.reports,
     )
 
 

@@ -14,7 +14,7 @@ class Phase:
     """One step of a copy as a whole. Its times are seconds since the copy began."""
 
     name: str
-    """`plan`, `stage` (all parts), `publish`, or `verify` where that was asked for."""
+    """`plan`, `stage` (all parts), `publish`, or `verify` and `archive` where they were asked for."""
     began_seconds: float
     ended_seconds: float
 

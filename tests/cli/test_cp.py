@@ -184,3 +184,35 @@ def test_a_query_names_a_whole_store(run: Run, table: str) -> None:
     found = run("cp", "--query", "select 1", table, "datastore://files/x.parquet")
     assert found.code == 2
     assert "Write warehouse, and the place in the query" in " ".join(found.err.split())
+
+
+def test_new_files_are_copied_once_and_archived(run: Run, csv_file: str, folder: Path) -> None:
+    words: tuple[str, ...] = ("cp", "datastore://files/raw/", "datastore://warehouse/main/o")
+    words += (
+        "--mode",
+        "create_append",
+        "--new-files",
+        "--path-column",
+        "_path",
+        "--archive",
+        "done",
+    )
+    planned = run(*words, "--dry-run")
+    assert "1 new file: raw/orders.csv" in planned.out
+    assert "are moved to done" in planned.out
+    found = run(*words)
+    assert (found.code, found.err) == (0, "")
+    assert " 1 file moved to done" in found.out.splitlines()
+    assert (folder / "files/done/orders.csv").exists()
+    again = run(*words, "--modified-since", "2026-01-01T00:00:00Z")
+    assert " copied 0 rows, " in again.out
+    assert "no new file, 1 known, modified since 2026-01-01" in again.out
+    rows = rows_at(run, "datastore://warehouse/main/o")
+    assert [one["_path"] for one in rows] == ["orders.csv"] * 3
+
+
+def test_a_moment_needs_a_zone(run: Run, csv_file: str) -> None:
+    words = ("cp", csv_file, "datastore://warehouse/main/o", "--modified-since", "2026-01-01")
+    found = run(*words)
+    assert found.code != 0
+    assert "modified_since has no zone" in found.err

@@ -17,6 +17,7 @@ from datastores.drivers.azure_blob import publish
 from datastores.drivers.azure_blob.config import AzureBlobConfig
 from datastores.drivers.azure_blob.driver import AzureBlobDriver
 from datastores.drivers.base import FileDriver, FolderChange
+from datastores.drivers.new_files import version_of
 from datastores.errors import (
     AlreadyExistsError,
     ConfigurationError,
@@ -343,6 +344,33 @@ class TestPublishing:
         container.upload_blob("table/later", b"3")
         driver.publish_folder(change)
         assert names(container) == ["table/later", "table/p=1/1", "table/p=2/2"]
+
+    def test_a_move_that_was_cut_short_is_finished(self, driver: AzureBlobDriver) -> None:
+        fs = driver.filesystem
+        fs.pipe_file("in/file", b"1" * 5_000_000)
+        fs.cp_file("in/file", "done/file")
+        driver.move_file("in/file", "done/file", version=version_of(fs.info("in/file")))
+        assert fs.find("") == ["done/file"]
+
+    @pytest.mark.parametrize("before", ["copy_version", "delete_version"])
+    def test_what_changes_while_it_is_moved_stays(
+        self, driver: AzureBlobDriver, monkeypatch: pytest.MonkeyPatch, before: str
+    ) -> None:
+        fs = driver.filesystem
+        fs.pipe_file("in/file", b"1")
+        version = version_of(fs.info("in/file"))
+        goes_on = getattr(fs, before)
+
+        def meanwhile(*words: str) -> None:
+            fs.pipe_file("in/file", b"2")
+            goes_on(*words)
+
+        monkeypatch.setattr(fs, before, meanwhile)
+        with pytest.raises(PreconditionFailedError):
+            driver.move_file("in/file", "done/file", version=version)
+        assert fs.cat_file("in/file") == b"2"
+        # The old one is safe where it was moved to, if it was.
+        assert fs.exists("done/file") == (before == "delete_version")
 
     def test_a_claim_that_was_left_behind(
         self, driver: AzureBlobDriver, container: ContainerClient, monkeypatch: pytest.MonkeyPatch

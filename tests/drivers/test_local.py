@@ -17,11 +17,13 @@ from datastores.drivers.base import FileDriver, FolderChange
 from datastores.drivers.local import system
 from datastores.drivers.local.config import LocalConfig
 from datastores.drivers.local.driver import LocalDriver
+from datastores.drivers.new_files import version_of
 from datastores.errors import (
     ConfigurationError,
     DriverError,
     NotFoundError,
     PermissionDeniedError,
+    PreconditionFailedError,
 )
 from datastores.testing.files import FileDriverConformance
 from datastores.testing.stateful_files import FileMachine
@@ -48,6 +50,26 @@ class TestLocal(FileDriverConformance):
             yield driver
             # Nothing of ours stays in the user's folder, not even an empty one.
             assert not [path for path in root.rglob("_datastores/*") if path.is_file()]
+
+
+def test_what_changes_while_it_is_moved_is_put_back(
+    driver: LocalDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = driver.filesystem
+    files.pipe_file("in/file", b"1")
+    version = version_of(files.info("in/file"))
+    goes_on = driver.publish_file
+
+    def meanwhile(staged: str, path: str, *, replace: bool) -> None:
+        if staged == "in/file":
+            files.pipe_file(staged, b"2")
+        goes_on(staged, path, replace=replace)
+
+    monkeypatch.setattr(driver, "publish_file", meanwhile)
+    with pytest.raises(PreconditionFailedError, match="changed meanwhile"):
+        driver.move_file("in/file", "done/file", version=version)
+    assert files.cat_file("in/file") == b"2"
+    assert files.find("done") == []
 
 
 @pytest.fixture

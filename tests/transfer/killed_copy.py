@@ -20,6 +20,7 @@ from datastores.transfer import CopyReport, copy
 
 _JOBS = ("datastores.transfer.rows:RowJob", "datastores.transfer.files:FileJob")
 _WORKS = ("datastores.transfer.row_work:RowWork", "datastores.transfer.file_work:FileWork")
+_ARCHIVE = ("datastores.transfer.archive:Archive",)
 # What is called at each step, and whether the blow comes before or after it.
 STEPS: Mapping[str, tuple[tuple[str, ...], str, str]] = {
     "before anything is staged": (_JOBS, "begin", "before"),
@@ -43,6 +44,13 @@ STEPS: Mapping[str, tuple[tuple[str, ...], str, str]] = {
         "before",
     ),
     "published": (_JOBS, "publish", "after"),
+    "before the archive": (_ARCHIVE, "move", "before"),
+    "a file is archived": (_ARCHIVE, "_move", "after"),
+    "a blob is copied": (
+        ("datastores.drivers.azure_blob.filesystem:AzureBlobStoreFileSystem",),
+        "delete_version",
+        "before",
+    ),
     "before what was staged is removed": (_JOBS, "discard", "before"),
 }
 

@@ -10,9 +10,9 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +47,9 @@ KINDS = ("files as they are", "local", "duckdb", "azure_blob", "azure_postgresql
 MODES = ("create", "append", "replace")
 EXPECTED = {"create": NEW, "append": pa.concat_tables([OLD, NEW]), "replace": NEW}
 # Only files decide on their publish before they carry it out.
-_DECIDES = ("files as they are", "local", "azure_blob")
-_OF_BOOKMARKS = ("the bookmark is claimed", "the files are published")
+DECIDES = ("files as they are", "local", "azure_blob")
+OF_BOOKMARKS = ("the bookmark is claimed", "the files are published")
+OF_ARCHIVES, OF_BLOBS = ("before the archive", "a file is archived"), "a blob is copied"
 _TABLES = "SELECT schema_name FROM duckdb_tables()"
 
 
@@ -60,9 +61,12 @@ class Ends:
     file: Path
     workspace: Workspace
     name: str = "orders"
-    cursor: str = ""
+    new: Mapping[str, Any] = field(default_factory=dict)
+    """How the copy says what is new, if it takes only that."""
     source: str = "local"
     """Its kind."""
+    folder: str = "in"
+    """Of the source."""
 
     @property
     def table(self) -> str:
@@ -77,7 +81,7 @@ class Ends:
     @property
     def source_table(self) -> str:
         """How `scan` names the source."""
-        return _table_at(self.source, "in")
+        return _table_at(self.source, self.folder)
 
     @property
     def source_path(self) -> str:
@@ -85,10 +89,9 @@ class Ends:
         return self.source_table.replace(".", "/")
 
     def words(self) -> dict[str, Any]:
-        """Return what makes it a copy of rows between files, if it is one."""
-        if self.cursor:
-            return {"cursor": self.cursor}
-        return {} if self.kind == "files as they are" else {"types": {"id": "int64"}}
+        """Return what makes it a copy of rows between files, if it is one, and of what is new."""
+        rows = {} if self.kind == "files as they are" else {"types": {"id": "int64"}}
+        return {**rows, **self.new}
 
     def copy(self, mode: str, **more: Any) -> CopyReport:
         """Make the copy in this process."""
@@ -250,8 +253,8 @@ def strike(ends: Ends, mode: str, step: str) -> str:
 
 
 def steps(kind: str) -> list[str]:
-    others = _OF_BOOKMARKS if kind in _DECIDES else (*_OF_BOOKMARKS, "the publish is decided")
-    return [step for step in STEPS if step not in others]
+    others = () if kind in DECIDES else ("the publish is decided",)
+    return [step for step in STEPS if step not in (*others, *OF_BOOKMARKS, *OF_ARCHIVES, OF_BLOBS)]
 
 
 @pytest.mark.parametrize(("kind", "step"), [(kind, step) for kind in KINDS for step in steps(kind)])
@@ -281,7 +284,7 @@ def die_adding(ends: Ends, step: str) -> None:
 
 @pytest.mark.parametrize("kind", ["local"])
 def test_forgetting_what_was_decided_leaves_no_row_behind(ends: Ends) -> None:
-    ends = replace(ends, cursor="id")
+    ends = replace(ends, new={"cursor": "id"})
     die_adding(ends, "the bookmark is claimed")
     [job] = ends.workspace["target"].jobs()
     ends.workspace["target"].clean(job.job)
@@ -293,12 +296,12 @@ def test_forgetting_what_was_decided_leaves_no_row_behind(ends: Ends) -> None:
 @pytest.mark.parametrize(
     ("kind", "step"),
     [
-        *(("local", step) for step in _OF_BOOKMARKS),
+        *(("local", step) for step in OF_BOOKMARKS),
         *((kind, "published") for kind in ("duckdb", "azure_postgresql")),
     ],
 )
 def test_an_incremental_copy_that_is_killed_at_a_step(ends: Ends, step: str) -> None:
-    ends = replace(ends, cursor="id")
+    ends = replace(ends, new={"cursor": "id"})
     die_adding(ends, step)
     # Under another name the job cannot go on, and finds what it left.
     ends.copy("append", job="another")
@@ -313,6 +316,19 @@ def test_an_incremental_copy_that_is_killed_at_a_step(ends: Ends, step: str) -> 
 @pytest.mark.parametrize(("kind", "step"), [(kind, step) for kind in KINDS for step in steps(kind)])
 def test_a_copy_that_is_killed_at_a_step(ends: Ends, mode: str, step: str) -> None:
     strike(ends, mode, step)
+
+
+def begun(here: Ends, mode: str) -> multiprocessing.process.BaseProcess:
+    """Begin a copy in a process that has imported everything and begun nothing: it starts at once."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    secrets = {name: text for name, text in os.environ.items() if name.startswith("KILLED_")}
+    told, tells = context.Pipe(duplex=False)
+    words = (secrets, str(here.file), here.source_path, here.path, mode, here.words())
+    process = context.Process(target=forked, args=(tells, *words))
+    process.start()
+    told.recv()
+    return process
 
 
 @pytest.mark.faults
@@ -334,21 +350,8 @@ def test_copies_of_each_pair_that_are_killed_at_any_moment(
 
 def strike_at_any_moment(ends: Ends, moments: int, capsys: pytest.CaptureFixture[str]) -> None:
     """Kill copies at moments that are spread over the time that one takes; print what came of it."""
-    # From a process that has imported everything and begun nothing: so a copy starts at once.
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOADED)
     outcomes: Counter[str] = Counter()
     chance = random.Random(11)  # noqa: S311  # the same moments in each run
-    secrets = {name: text for name, text in os.environ.items() if name.startswith("KILLED_")}
-
-    def begun(here: Ends, mode: str) -> multiprocessing.process.BaseProcess:
-        told, tells = context.Pipe(duplex=False)
-        words = (secrets, str(here.file), here.source_path, here.path, mode, here.words())
-        process = context.Process(target=forked, args=(tells, *words))
-        process.start()
-        told.recv()
-        return process
-
     seconds = 0.0
     for turn in range(-WARM_UP, moments):
         here, mode = replace(ends, name=f"orders_{turn + WARM_UP}"), MODES[turn % len(MODES)]

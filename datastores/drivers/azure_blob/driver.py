@@ -77,5 +77,9 @@ class AzureBlobDriver(FileDriver):
         publish.publish_folder(self._filesystem, change, self._staging)
 
     @override
+    def move_file(self, path: str, target: str, *, version: str) -> None:
+        publish.move_file(self._filesystem, path, target, version=version)
+
+    @override
     def close(self) -> None:
         self._filesystem.connection.close()

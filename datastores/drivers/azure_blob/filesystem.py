@@ -5,35 +5,29 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import time
 import uuid
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from azure.core import MatchConditions
-from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
-from azure.storage.blob.aio import BlobClient
+from azure.core.exceptions import ResourceNotFoundError
 from fsspec.callbacks import DEFAULT_CALLBACK
 from typing_extensions import override
 
 from datastores.drivers.azure_blob import errors, reading
 from datastores.drivers.azure_blob.client import Connection, Container
 from datastores.drivers.azure_blob.config import AzureBlobConfig
+from datastores.drivers.azure_blob.copying import copy_blob
 from datastores.drivers.azure_blob.reading import BlobFile, Info
 from datastores.drivers.azure_blob.writing import BlobAppendFile, BlobPendingFile
 from datastores.drivers.filesystem import StoreFileSystem
 from datastores.errors import (
-    DriverError,
     NotFoundError,
-    OperationTimeoutError,
     PreconditionFailedError,
 )
 from datastores.location import join_path
 
 REQUESTS_IN_FLIGHT = 16
-
-_COPY_POLL_SECONDS = 0.5
-_COPY_SECONDS = 3600
 
 
 class AzureBlobStoreFileSystem(StoreFileSystem):
@@ -253,7 +247,9 @@ class AzureBlobStoreFileSystem(StoreFileSystem):
         """
 
         async def copy(container: Container) -> None:
-            await _gather(_copy(container, one, other, creating=creating) for one, other in pairs)
+            await _gather(
+                copy_blob(container, one, other, creating=creating) for one, other in pairs
+            )
 
         # Of many pairs the error names the first; it is right for the usual one.
         self.connection.run("copy", pairs[0][1] if pairs else "", copy, creating=creating)
@@ -265,6 +261,32 @@ class AzureBlobStoreFileSystem(StoreFileSystem):
             await self._delete_all(container, names)
 
         self.connection.run("delete", names[0] if names else "", delete)
+
+    def copy_version(self, source: str, target: str, etag: str) -> None:
+        """Copy a blob that has this etag to where nothing is.
+
+        Raises:
+            AlreadyExistsError: The target is there.
+            PreconditionFailedError: The blob has another etag.
+        """
+
+        async def copy(container: Container) -> None:
+            await copy_blob(container, source, target, creating=True, etag=etag)
+
+        self.connection.run("copy", target, copy, creating=True)
+
+    def delete_version(self, path: str, etag: str) -> None:
+        """Delete a blob that has this etag.
+
+        Raises:
+            PreconditionFailedError: It has another one.
+        """
+        condition: Any = {"etag": f'"{etag}"', "match_condition": MatchConditions.IfNotModified}
+
+        async def delete(container: Container) -> None:
+            await container.client.delete_blob(path, **condition)
+
+        self.connection.run("delete", path, delete)
 
     def look_up_all(self, paths: Sequence[str]) -> list[Info | None]:
         """Return what stands at each path, asking for many at once."""
@@ -328,39 +350,6 @@ async def _gather(calls: Iterable[Any]) -> list[Any]:
         if isinstance(result, BaseException):
             raise result
     return list(found)
-
-
-async def _copy(container: Container, source: str, target: str, *, creating: bool) -> None:
-    condition: dict[str, Any] = {"match_condition": MatchConditions.IfMissing} if creating else {}
-    blob = container.client.get_blob_client(target)
-    url = container.client.get_blob_client(source).url
-    status: Any = "pending"
-    try:
-        status = (await blob.start_copy_from_url(url, **condition))["copy_status"]
-    except HttpResponseError:
-        # The SDK tries again when an answer is lost, and meets what its first try made.
-        if not creating or not await _is_copy(blob, url):
-            raise
-    deadline = time.monotonic() + _COPY_SECONDS
-    while status == "pending":
-        await asyncio.sleep(_COPY_POLL_SECONDS)
-        copy = (await blob.get_blob_properties()).copy
-        status = copy.status
-        if status == "pending" and time.monotonic() > deadline:
-            await blob.abort_copy(str(copy.id))
-            raise OperationTimeoutError(f"the copy to {target!r} did not finish", target=target)
-    # A blob that somebody else wrote meanwhile is no copy: it has no status.
-    if status not in {"success", None}:
-        raise DriverError(f"the copy to {target!r} ended as {status}", target=target)
-
-
-async def _is_copy(blob: BlobClient, url: str) -> bool:
-    """Tell whether a blob was made by copying what has an address, its signature apart."""
-    try:
-        found = (await blob.get_blob_properties()).copy.source
-    except ResourceNotFoundError:
-        return False
-    return found is not None and found.partition("?")[0] == url.partition("?")[0]
 
 
 def _folders(names: Iterable[str], path: str) -> set[str]:

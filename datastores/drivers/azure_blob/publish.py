@@ -12,13 +12,15 @@ from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 
 from datastores.drivers.azure_blob.filesystem import AzureBlobStoreFileSystem
-from datastores.drivers.base import FolderChange
+from datastores.drivers.base import FolderChange, changed_meanwhile
 from datastores.drivers.filesystem import check_publishable
+from datastores.drivers.new_files import version_of
 from datastores.errors import AlreadyExistsError, DatastoreError, NotFoundError
 from datastores.location import join_path, normalize_path
 
 # After this time a claim on a folder is taken for one whose owner died.
 CLAIM_SECONDS = 900
+_COMPARED_BYTES = 4 << 20
 
 
 def publish_file(
@@ -32,6 +34,27 @@ def publish_file(
     except NotFoundError as error:
         raise _gone(staged, target) from error
     filesystem.delete_blobs([source])
+
+
+def move_file(
+    filesystem: AzureBlobStoreFileSystem, path: str, target: str, *, version: str
+) -> None:
+    """Copy a blob that has this version to where nothing is, and delete it."""
+    source, goal = normalize_path(path), normalize_path(target)
+    info = filesystem.info(source)
+    if version_of(info) != version:
+        raise changed_meanwhile(source)
+    filesystem.refuse_folder_or_obstacle(goal)
+    try:
+        filesystem.copy_version(source, goal, info["etag"])
+    except AlreadyExistsError as error:
+        # Azurite says the same of either condition.
+        if version_of(filesystem.info(source)) != version:
+            raise changed_meanwhile(source) from error
+        # Perhaps an earlier call has made it, and was cut short.
+        if not _are_same(filesystem, source, goal):
+            raise
+    filesystem.delete_version(source, info["etag"])
 
 
 def publish_folder(
@@ -121,6 +144,16 @@ def _may_take(filesystem: AzureBlobStoreFileSystem, claim: str, owner: bytes) ->
         # Its owner has just finished, or another one was faster.
         return False
     return True
+
+
+def _are_same(filesystem: AzureBlobStoreFileSystem, one: str, other: str) -> bool:
+    if filesystem.info(one)["size"] != filesystem.info(other)["size"]:
+        return False
+    with filesystem.open(one, "rb") as left, filesystem.open(other, "rb") as right:
+        while (chunk := left.read(_COMPARED_BYTES)) == right.read(_COMPARED_BYTES):
+            if not chunk:
+                return True
+    return False
 
 
 def _gone(staged: str, target: str) -> NotFoundError:
