@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self, get_type_hints
 
@@ -124,6 +124,15 @@ class DriverConfig:
             if one.metadata.get("local_path") and (value := getattr(self, one.name)) is not None
         }
         return dataclasses.replace(self, **paths)
+
+    def bound(self, bind: Callable[[SecretRef], SecretRef]) -> Self:
+        """Return the config with each of its references as `bind` returns it."""
+        refs = {
+            one.name: bind(value)
+            for one in dataclasses.fields(self)
+            if isinstance(value := getattr(self, one.name), SecretRef)
+        }
+        return dataclasses.replace(self, **refs)
 
     def literal_secrets(self) -> tuple[str, ...]:
         """Return the names of the fields that hold a secret itself, not a reference."""
