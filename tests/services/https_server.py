@@ -62,7 +62,7 @@ class Fake:
         self.settings |= settings
 
     def fail(self, **fault: Any) -> None:
-        """Queue a fault: `status`, `code`, `message`, `inner`, `headers`, `delay_seconds`, `times`."""
+        """Queue a fault: `status`, `code`, `message`, `inner`, `headers`, `delay_seconds`, `drop`, `times`."""
         self._faults.append({"times": 1, "delay_seconds": 0, **fault})
 
     def heal(self) -> None:
@@ -90,6 +90,8 @@ class Fake:
             with self._lock:
                 return self.answer(request)
         time.sleep(fault["delay_seconds"])
+        if fault.get("drop"):
+            raise ConnectionAbortedError
         if "status" not in fault:
             with self._lock:
                 return self.answer(request)

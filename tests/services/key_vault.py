@@ -64,7 +64,7 @@ class Vault:
         self._order("change", **settings)
 
     def fail(self, **fault: Any) -> None:
-        """Queue a fault: `status`, `code`, `inner`, `headers`, `delay_seconds`, `times`."""
+        """Queue a fault: `status`, `code`, `inner`, `headers`, `delay_seconds`, `drop`, `times`."""
         self._order("fail", **fault)
 
     def heal(self) -> None:
