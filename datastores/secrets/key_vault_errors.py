@@ -164,11 +164,6 @@ def _from_status(error: HttpResponseError, status: int, secret: str, host: str) 
 
 def _is_untrusted(error: BaseException | None) -> bool:
     """Tell whether a chain of causes holds a certificate that could not be verified."""
-    while error is not None:
-        if isinstance(error, ssl.SSLCertVerificationError):
-            return True
-        reason = getattr(error, "reason", None)
-        error = (
-            reason if isinstance(reason, BaseException) else error.__cause__ or error.__context__
-        )
-    return False
+    while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
+        error = getattr(error, "inner_exception", None) or error.__cause__ or error.__context__
+    return error is not None

@@ -59,6 +59,10 @@ class Vault:
         version: str = self._order("put", name=name, value=value, **attributes)
         return version
 
+    def remove(self, name: str) -> None:
+        """Delete a secret; it can be recovered."""
+        self._order("remove", name=name)
+
     def change(self, **settings: Any) -> None:
         """Change the vault's settings: `tenant`, `resource`, `denied`, `window_is_strict`, `delete_seconds`."""
         self._order("change", **settings)

@@ -57,6 +57,10 @@ class Vault(Fake):
         version: str = made["id"].rpartition("/")[2]
         return version
 
+    def remove(self, name: str) -> None:
+        """Delete a secret; it can be recovered."""
+        self._deleted[name.lower()] = (0.0, self._secrets.pop(name.lower()))
+
     @override
     def error(self, status: int, code: str, message: str, **more: Any) -> Reply:
         error: dict[str, Any] = {"code": code, "message": message}
