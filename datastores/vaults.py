@@ -126,15 +126,17 @@ class Vaults:
             folder=folder,
         )
 
+    def find(self, name: str) -> KeyVault | None:
+        """Return the vault of that name or host, if it is one of these."""
+        vaults = {**self._made, **self.given}
+        by_host = (one for one in vaults.values() if one.host == _host(name).lower())
+        return vaults.get(name) or next(by_host, None)
+
     def bind(self, ref: SecretRef) -> SecretRef:
         """Return the reference with its vault, if that is one of these."""
         if ref.source != "key_vault" or ref.key_vault is not None:
             return ref
-        vaults = {**self._made, **self.given}
-        found = vaults.get(str(ref.vault)) or next(
-            (one for one in vaults.values() if one.host == _host(str(ref.vault))), None
-        )
-        return replace(ref, key_vault=found)
+        return replace(ref, key_vault=self.find(str(ref.vault)))
 
     def literal_secrets(self) -> Iterator[tuple[str, str]]:
         """Yield the vaults and fields that hold a secret itself, not a reference."""

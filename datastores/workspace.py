@@ -248,6 +248,19 @@ class Workspace(Mapping[str, Datastore]):
             )
         return StorePath(self[location.store], location.path)
 
+    def vault(self, name: str) -> KeyVault:
+        """Return one of the vaults that its file names, or that were given in code.
+
+        Raises:
+            NotFoundError: There is none of that name or host; the advice lists those there are.
+        """
+        if found := self._vaults.find(name):
+            return found
+        raise NotFoundError(
+            f"no vault {name!r} in {self.source or 'this workspace'}",
+            advice=did_you_mean(name, [*self._vaults.entries, *self._vaults.given], "There are"),
+        )
+
     def _find(self, name: str) -> Entry:
         entry = self._entries.get(name)
         if entry is None:

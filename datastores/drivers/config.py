@@ -127,12 +127,14 @@ class DriverConfig:
 
     def bound(self, bind: Callable[[SecretRef], SecretRef]) -> Self:
         """Return the config with each of its references as `bind` returns it."""
-        refs = {
-            one.name: bind(value)
-            for one in dataclasses.fields(self)
-            if isinstance(value := getattr(self, one.name), SecretRef)
-        }
-        return dataclasses.replace(self, **refs)
+        return dataclasses.replace(
+            self, **{name: bind(ref) for name, ref in self.secret_refs().items()}
+        )
+
+    def secret_refs(self) -> dict[str, SecretRef]:
+        """Return the references to secrets, by the names of their fields."""
+        values = {one.name: getattr(self, one.name) for one in dataclasses.fields(self)}
+        return {name: value for name, value in values.items() if isinstance(value, SecretRef)}
 
     def literal_secrets(self) -> tuple[str, ...]:
         """Return the names of the fields that hold a secret itself, not a reference."""

@@ -27,6 +27,8 @@ class Fetched:
     secret: Secret
     version: str | None = None
     """Which one it is, where the source has versions."""
+    created: datetime | None = None
+    """Since when this version is there."""
     expires: datetime | None = None
     """When it ends, as its source says."""
 

@@ -205,7 +205,10 @@ class KeyVault:
                 raise PermissionDeniedError(text, advice="Set a new version, or move its expiry")
             warnings.warn(f"{text}, and is still given", DatastoreWarning, stacklevel=6)
         return Fetched(
-            secret=Secret(found.value), version=properties.version, expires=properties.expires_on
+            secret=Secret(found.value),
+            version=properties.version,
+            created=properties.created_on,
+            expires=properties.expires_on,
         )
 
     def _asked(

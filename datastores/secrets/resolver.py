@@ -32,6 +32,8 @@ class SecretFacts:
     """Which one a reference to the newest means now; None where the source has no versions."""
     age_seconds: float
     """How long ago it was fetched."""
+    created: datetime | None
+    """Since when this version is there."""
     expires: datetime | None
 
 
@@ -90,6 +92,7 @@ class Resolver:
             name=ref.name,
             version=fetched.version,
             age_seconds=cache.age_seconds(ref),
+            created=fetched.created,
             expires=fetched.expires,
         )
 

@@ -59,6 +59,11 @@ class Vault:
         version: str = self._order("put", name=name, value=value, **attributes)
         return version
 
+    def value(self, name: str) -> str:
+        """Return the newest value of a secret."""
+        value: str = self._order("value", name=name)
+        return value
+
     def remove(self, name: str) -> None:
         """Delete a secret; it can be recovered."""
         self._order("remove", name=name)

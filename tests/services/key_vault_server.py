@@ -57,6 +57,11 @@ class Vault(Fake):
         version: str = made["id"].rpartition("/")[2]
         return version
 
+    def value(self, name: str) -> str:
+        """Return the newest value of a secret."""
+        value: str = self._secrets[name.lower()][-1]["value"]
+        return value
+
     def remove(self, name: str) -> None:
         """Delete a secret; it can be recovered."""
         self._deleted[name.lower()] = (0.0, self._secrets.pop(name.lower()))
