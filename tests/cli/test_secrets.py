@@ -67,7 +67,7 @@ def test_a_new_value_comes_from_standard_input(
 
 def test_what_cannot_be_set(run: Run, main: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO("x"))
-    done = run("secrets", "set", "mian", "pw")
+    done = run("secrets", "set", "maim", "pw")
     assert done.code != 0
     assert "Did you mean 'main'?" in done.err
     assert run("secrets", "set", "main", "p_w").code != 0
