@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from datastores.datastore import Datastore
     from datastores.errors import DatastoreError
+    from datastores.identity import Identity
     from datastores.location import Location
-    from datastores.secrets import Secret, SecretRef
+    from datastores.secrets import KeyVault, Secret, SecretRef
     from datastores.transfer import copy, copy_all, plan_copy, plan_copy_all, verify
     from datastores.values import Capabilities, FileInfo, TableName, WriteMode
     from datastores.workspace import Workspace
@@ -21,6 +22,8 @@ _HOMES = {
     "Datastore": "datastores.datastore",
     "DatastoreError": "datastores.errors",
     "FileInfo": "datastores.values",
+    "Identity": "datastores.identity",
+    "KeyVault": "datastores.secrets",
     "Location": "datastores.location",
     "Secret": "datastores.secrets",
     "SecretRef": "datastores.secrets",
@@ -39,6 +42,8 @@ __all__ = [
     "Datastore",
     "DatastoreError",
     "FileInfo",
+    "Identity",
+    "KeyVault",
     "Location",
     "Secret",
     "SecretRef",

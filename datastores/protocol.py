@@ -28,7 +28,8 @@ from datastores.errors import (
     located,
 )
 from datastores.location import SCHEME, Location, normalize_path
-from datastores.workspace import EMBEDDED, Workspace, find_workspace
+from datastores.workspace import Workspace
+from datastores.workspace_file import EMBEDDED, find_workspace
 
 _PREFIX = f"{SCHEME}://"
 _COPY_BYTES = 4 << 20

@@ -27,15 +27,11 @@ from datastores.errors import (
     without_frames,
 )
 from datastores.location import Location, check_name
+from datastores.secrets import KeyVault
+from datastores.vaults import Vaults
+from datastores.workspace_file import EMBEDDED, find_workspace, folder_of, parse_file
 
-VARIABLE = "DATASTORES_FILE"
-FILE_NAME = "datastores.yaml"
-EMBEDDED = "embedded"
-
-# A workspace file is written by hand; anything larger is not one.
-MAX_FILE_BYTES = 1 << 20
-
-_TOP_KEYS = ("default", "datastores")
+_TOP_KEYS = ("default", "vaults", "datastores")
 # What every entry may hold beside its driver's keys: the words of an Azure ML v2 document.
 _ENTRY_KEYS = ("$schema", "name", "type", "description", "tags")
 
@@ -66,9 +62,15 @@ class Workspace(Mapping[str, Datastore]):
     """
 
     def __init__(
-        self, entries: Mapping[str, Entry], *, default: str | None = None, source: str | None = None
+        self,
+        entries: Mapping[str, Entry],
+        *,
+        default: str | None = None,
+        source: str | None = None,
+        vaults: Vaults | None = None,
     ) -> None:
         self._entries = dict(entries)
+        self._vaults = vaults or Vaults()
         self._default = default
         self.source = source
         """The file it was read from, `embedded`, or None if it was built in code."""
@@ -77,18 +79,27 @@ class Workspace(Mapping[str, Datastore]):
             self._find(default)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str] | None = None) -> Self:
+    def load(
+        cls,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        vaults: Mapping[str, KeyVault] | None = None,
+    ) -> Self:
         """Read the workspace file, found in this order.
 
         The argument; `$DATASTORES_FILE`; `datastores.yaml` here; `datastores.yaml` in the user's
         config directory. The word `embedded` in place of a path is `Workspace.embedded()`.
+
+        Args:
+            path: The file.
+            vaults: By name; they stand before those of the file, and are the caller's to close.
 
         Raises:
             NotFoundError: There is none; the message lists where it was looked for.
             ConfigurationError: The file is wrong; the message names the store and the key.
         """
         place = find_workspace(path)
-        return cls.embedded() if place == EMBEDDED else cls._read(Path(place))
+        return cls.embedded() if place == EMBEDDED else cls._read(Path(place), vaults)
 
     @classmethod
     def embedded(cls) -> Self:
@@ -107,16 +118,24 @@ class Workspace(Mapping[str, Datastore]):
         return cls.from_mapping(mapping, source=EMBEDDED)
 
     @classmethod
-    def from_mapping(cls, mapping: Mapping[str, Any], *, source: str | None = None) -> Self:
+    def from_mapping(
+        cls,
+        mapping: Mapping[str, Any],
+        *,
+        source: str | None = None,
+        vaults: Mapping[str, KeyVault] | None = None,
+    ) -> Self:
         """Build a workspace from what a file holds, or from one Azure ML v2 document."""
         try:
-            return cls._build(mapping, source)
+            return cls._build(mapping, source, vaults)
         except DatastoreError as error:
             del mapping
             raise without_frames(error) from None
 
     @classmethod
-    def _build(cls, mapping: Mapping[str, Any], source: str | None) -> Self:
+    def _build(
+        cls, mapping: Mapping[str, Any], source: str | None, vaults: Mapping[str, KeyVault] | None
+    ) -> Self:
         if "type" in mapping and "datastores" not in mapping:
             name = str(mapping.get("name", "default"))
             mapping = {"default": name, "datastores": {name: mapping}}
@@ -127,13 +146,22 @@ class Workspace(Mapping[str, Datastore]):
         entries = {
             check_name(str(name)): _read_entry(name, entry) for name, entry in stores.items()
         }
-        return cls(entries, default=mapping.get("default"), source=source)
+        return cls(
+            entries,
+            default=mapping.get("default"),
+            source=source,
+            vaults=Vaults.from_mapping(
+                mapping.get("vaults", {}), given=vaults, folder=folder_of(source)
+            ),
+        )
 
     @classmethod
-    def _read(cls, path: Path) -> Self:
+    def _read(cls, path: Path, vaults: Mapping[str, KeyVault] | None) -> Self:
         try:
             # Not kept in a variable: it may hold a literal secret, and tracebacks print variables.
-            workspace = cls.from_mapping(_parse(path), source=str(path.resolve()))
+            workspace = cls.from_mapping(
+                parse_file(path), source=str(path.resolve()), vaults=vaults
+            )
         except DatastoreError as error:
             if str(path) not in error.message:
                 error.message = f"{path}: {error.message}"
@@ -142,14 +170,18 @@ class Workspace(Mapping[str, Datastore]):
         return workspace
 
     def _warn_of_literals(self, path: Path) -> None:
-        for name, entry in self._entries.items():
-            for field in entry.config.literal_secrets():
-                warnings.warn(
-                    f"{path}: {name}: {field} is a literal secret in a file; "
-                    "refer to it instead: env:NAME, file:PATH or a Key Vault reference",
-                    DatastoreWarning,
-                    stacklevel=4,
-                )
+        found = [
+            (name, field)
+            for name, entry in self._entries.items()
+            for field in entry.config.literal_secrets()
+        ]
+        for name, field in (*found, *self._vaults.literal_secrets()):
+            warnings.warn(
+                f"{path}: {name}: {field} is a literal secret in a file; "
+                "refer to it instead: env:NAME, file:PATH or a Key Vault reference",
+                DatastoreWarning,
+                stacklevel=4,
+            )
 
     # What it holds
 
@@ -175,10 +207,11 @@ class Workspace(Mapping[str, Datastore]):
     def __getitem__(self, name: str) -> Datastore:
         entry = self._find(name)
         if name not in self._stores:
-            folder = Path(self.source).parent if self.source not in {None, EMBEDDED} else Path.cwd()
-            origin = None if self.source is None else (open_datastore, (self.source, name))
+            # Another process would read of the file's vaults what was given for them here.
+            is_of_file = self.source is not None and not self._vaults.given
+            origin = (open_datastore, (self.source, name)) if is_of_file else None
             store = Datastore.from_config(
-                entry.config.relative_to(folder),
+                entry.config.relative_to(folder_of(self.source)).bound(self._vaults.bind),
                 name=name,
                 origin=origin,
                 description=entry.description,
@@ -215,6 +248,19 @@ class Workspace(Mapping[str, Datastore]):
             )
         return StorePath(self[location.store], location.path)
 
+    def vault(self, name: str) -> KeyVault:
+        """Return one of the vaults that its file names, or that were given in code.
+
+        Raises:
+            NotFoundError: There is none of that name or host; the advice lists those there are.
+        """
+        if found := self._vaults.find(name):
+            return found
+        raise NotFoundError(
+            f"no vault {name!r} in {self.source or 'this workspace'}",
+            advice=did_you_mean(name, [*self._vaults.entries, *self._vaults.given], "There are"),
+        )
+
     def _find(self, name: str) -> Entry:
         entry = self._entries.get(name)
         if entry is None:
@@ -231,7 +277,8 @@ class Workspace(Mapping[str, Datastore]):
         """Return what a file holds: never a secret, only references."""
         stores = {name: entry.to_mapping() for name, entry in self._entries.items()}
         top = {} if self._default is None else {"default": self._default}
-        return {**top, "datastores": stores}
+        vaults = {"vaults": vaults} if (vaults := self._vaults.to_mapping()) else {}
+        return {**top, **vaults, "datastores": stores}
 
     def to_yaml(self) -> str:
         """Return the workspace file's text; a literal secret is an error, not written."""
@@ -245,9 +292,10 @@ class Workspace(Mapping[str, Datastore]):
         staged.replace(target)
 
     def close(self) -> None:
-        """Close every store that was opened."""
+        """Close every store that was opened, and the vaults."""
         for store in self._stores.values():
             store.close()
+        self._vaults.close()
 
     def __enter__(self) -> Self:
         return self
@@ -282,50 +330,6 @@ def open_datastore(source: str, name: str) -> Datastore:
     return Workspace.load(source)[name]
 
 
-def find_workspace(path: str | os.PathLike[str] | None = None) -> str:
-    """Return the path of the file that `Workspace.load` reads, or `embedded`.
-
-    Raises:
-        NotFoundError: There is none; the message lists where it was looked for.
-    """
-    looked = [os.fspath(path)] if path is not None else _candidates()
-    for place in looked:
-        if place == EMBEDDED or Path(place).is_file():
-            return place
-    raise NotFoundError(
-        f"no workspace file; looked for {', '.join(looked)}",
-        advice=f"Write {FILE_NAME}, or set {VARIABLE} to a file or to '{EMBEDDED}'",
-    )
-
-
-def _candidates() -> list[str]:
-    # The variable is an explicit choice: if its file is missing, no other one is taken instead.
-    if named := os.environ.get(VARIABLE):
-        return [named]
-    config = platformdirs.user_config_path("datastores", appauthor=False)
-    return [f"./{FILE_NAME}", str(config / FILE_NAME)]
-
-
-def _parse(path: Path) -> Mapping[str, Any]:
-    if path.stat().st_size > MAX_FILE_BYTES:
-        raise ConfigurationError(f"{path} is larger than {MAX_FILE_BYTES:,} bytes")
-    content: Any = None
-    problem = " holds no datastores"
-    # Raised below, where the parser's error and its frames, which hold the text, are gone.
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _StrictLoader)  # noqa: S506  # safe
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        line = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        problem = f"{line}: {error.problem}"
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        problem = f" is not YAML: {type(error).__name__}"
-    if isinstance(content, Mapping):
-        return content
-    del content
-    raise ConfigurationError(f"{path}{problem}", advice="Begin it with: datastores:")
-
-
 def _read_entry(name: object, entry: Any) -> Entry:
     if not isinstance(entry, Mapping) or not isinstance(entry.get("type"), str):
         keys = entry if isinstance(entry, Mapping) else ()
@@ -357,25 +361,3 @@ def _refuse_unknown(mapping: Mapping[str, Any], known: tuple[str, ...], where: s
                 f"{where} has an unknown key {key!r}",
                 advice=did_you_mean(key, known, "Known keys are"),
             )
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """Safe YAML without what a workspace never needs and hides mistakes: repeated keys, aliases."""
-
-    @override
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
-            raise yaml.MarkedYAMLError(problem="aliases are not read", problem_mark=mark)
-        return super().compose_node(parent, index)
-
-    @override
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key, _ in node.value:
-            if key.value in seen:
-                raise yaml.MarkedYAMLError(
-                    problem=f"the key {key.value!r} stands here twice", problem_mark=key.start_mark
-                )
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)

@@ -27,6 +27,7 @@ from datastores.cli.failures import (
 )
 from datastores.cli.files import cat, ls, rm, stat
 from datastores.cli.jobs import jobs
+from datastores.cli.secrets import secrets
 from datastores.cli.signals import StopSignals
 from datastores.cli.stores import stores
 from datastores.cli.tables import head, query, schema, tables
@@ -73,7 +74,7 @@ Completion of commands and options, for bash (or zsh, fish):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     commands=[
         *(stores, check, ls, cat, stat, rm, head, schema, tables, query),
-        *(cp, cp_all, diff, jobs, demo),
+        *(cp, cp_all, diff, jobs, secrets, demo),
     ],
 )
 @click.version_option(datastores.__version__, prog_name="datastores")

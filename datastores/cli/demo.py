@@ -20,7 +20,8 @@ from datastores.cli.records import print_record
 from datastores.cli.signals import StopSignals
 from datastores.datastore import Datastore
 from datastores.errors import DataError, MissingDependencyError
-from datastores.workspace import EMBEDDED, VARIABLE, Workspace
+from datastores.workspace import Workspace
+from datastores.workspace_file import EMBEDDED, VARIABLE
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self, get_type_hints
 
@@ -124,6 +124,17 @@ class DriverConfig:
             if one.metadata.get("local_path") and (value := getattr(self, one.name)) is not None
         }
         return dataclasses.replace(self, **paths)
+
+    def bound(self, bind: Callable[[SecretRef], SecretRef]) -> Self:
+        """Return the config with each of its references as `bind` returns it."""
+        return dataclasses.replace(
+            self, **{name: bind(ref) for name, ref in self.secret_refs().items()}
+        )
+
+    def secret_refs(self) -> dict[str, SecretRef]:
+        """Return the references to secrets, by the names of their fields."""
+        values = {one.name: getattr(self, one.name) for one in dataclasses.fields(self)}
+        return {name: value for name, value in values.items() if isinstance(value, SecretRef)}
 
     def literal_secrets(self) -> tuple[str, ...]:
         """Return the names of the fields that hold a secret itself, not a reference."""

@@ -1,28 +1,44 @@
-"""From a reference to its secret: cached with a lifetime, fetched once however many ask."""
+"""From a reference to its secret: whichever source it names, and one key of it where one was meant."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-import threading
-import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
 
-from datastores.errors import ConfigurationError, UnsupportedOperationError
+from datastores.errors import ConfigurationError, DatastoreError, UnsupportedOperationError
 from datastores.secrets import environment, file
+from datastores.secrets.cache import LIFETIME_SECONDS, Fetched, Keeping, SecretCache
 from datastores.secrets.reference import SecretRef
 from datastores.secrets.secret import Secret
 
 SecretSource = Callable[[SecretRef], Secret]
-"""Fetches the secret that a reference names; the seam where Key Vault joins."""
-
-LIFETIME_SECONDS = 300.0
+"""Fetches the secret that a reference names, from a place that needs no sign-in."""
 
 _SOURCES: Mapping[str, SecretSource] = {"env": environment.fetch, "file": file.fetch}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecretFacts:
+    """What may be told of a secret: all but its value."""
+
+    reference: str
+    place: str
+    """The vault's host, or the source."""
+    name: str
+    version: str | None
+    """Which one a reference to the newest means now; None where the source has no versions."""
+    age_seconds: float
+    """How long ago it was fetched."""
+    created: datetime | None
+    """Since when this version is there."""
+    expires: datetime | None
+
+
 class Resolver:
-    """Turns references into secrets, and keeps those in memory for `lifetime_seconds`.
+    """Turns references into secrets. A vault keeps its own; others are kept for `lifetime_seconds`.
 
     Args:
         sources: By the name in `SecretRef.source`; added to `env` and `file`.
@@ -36,43 +52,72 @@ class Resolver:
         lifetime_seconds: float = LIFETIME_SECONDS,
     ) -> None:
         self._sources = {**_SOURCES, **(sources or {})}
-        self._lifetime_seconds = lifetime_seconds
-        self._lock = threading.Lock()
-        self._flights: dict[SecretRef, threading.Lock] = {}
-        self._cache: dict[SecretRef, tuple[float, Secret]] = {}
+        self._cache = SecretCache(self._fetch, Keeping(lifetime_seconds=lifetime_seconds))
 
-    def resolve(self, value: Secret | SecretRef, *, refresh: bool = False) -> Secret:
-        """Return the secret; `refresh` skips the cache, as after a refused login.
+    def resolve(self, value: Secret | SecretRef) -> Secret:
+        """Return the secret.
 
         Raises:
             NotFoundError: The reference names nothing that exists.
+            ConfigurationError: Nothing says who opens its vault.
             UnsupportedOperationError: No source of that kind is installed.
         """
-        if isinstance(value, Secret):
-            return value
-        with self._lock:
-            flight = self._flights.setdefault(value, threading.Lock())
-        asked = time.monotonic()
-        with flight:
-            fetched, secret = self._cache.get(value, (float("-inf"), None))
-            # Whoever waited here while another thread fetched takes that thread's value.
-            fresh_since = asked if refresh else asked - self._lifetime_seconds
-            if secret is not None and fetched >= fresh_since:
-                return secret
-            secret = self._fetch(value)
-            self._cache[value] = (time.monotonic(), secret)
-            return secret
+        return value if isinstance(value, Secret) else self._get(value)
 
-    def _fetch(self, ref: SecretRef) -> Secret:
-        source = self._sources.get(ref.source)
-        if source is None:
-            raise UnsupportedOperationError(
-                f"no secret source {ref.source!r} is installed",
-                target=str(ref),
-                advice=f"Installed are {', '.join(sorted(self._sources))}",
-            )
-        secret = source(ref)
+    def is_renewed(
+        self, value: Secret | SecretRef, refused: Secret, refusal: DatastoreError
+    ) -> bool:
+        """Read a secret once more after a service refused it; return whether it is another now.
+
+        Args:
+            value: What the config holds.
+            refused: What `resolve` returned for it.
+            refusal: Its advice says so if the reference is pinned and so never read again.
+        """
+        if isinstance(value, Secret):
+            return False
+        if value.version is not None:
+            pinned = f"{value} is pinned to its version: a newer one is not looked for"
+            refusal.advice = f"{refusal.advice}; {pinned}" if refusal.advice else pinned
+            return False
+        return self._get(value, reread=True) != refused
+
+    def describe(self, ref: SecretRef) -> SecretFacts:
+        """Return what may be told of a secret; fetches it if it is not kept."""
+        cache = self._cache_of(ref)
+        fetched = cache.get(ref)
+        return SecretFacts(
+            reference=str(ref),
+            place=ref.key_vault.host if ref.key_vault is not None else ref.source,
+            name=ref.name,
+            version=fetched.version,
+            age_seconds=cache.age_seconds(ref),
+            created=fetched.created,
+            expires=fetched.expires,
+        )
+
+    def _get(self, ref: SecretRef, *, reread: bool = False) -> Secret:
+        secret = self._cache_of(ref).get(ref, reread=reread).secret
         return _pick(secret, ref) if ref.field else secret
+
+    def _cache_of(self, ref: SecretRef) -> SecretCache:
+        return self._cache if ref.key_vault is None else ref.key_vault.cache
+
+    def _fetch(self, ref: SecretRef, *, patient: bool) -> Fetched:  # noqa: ARG002  # at hand or not
+        if source := self._sources.get(ref.source):
+            return Fetched(secret=source(ref))
+        if ref.source == "key_vault":
+            raise ConfigurationError(
+                f"nothing says who opens the vault of {ref}",
+                target=str(ref),
+                advice=f"Write vaults: {{{ref.vault}: {{identity: default}}}} in the workspace "
+                "file, or give KeyVault(...).secret(...) in code",
+            )
+        raise UnsupportedOperationError(
+            f"no secret source {ref.source!r} is installed",
+            target=str(ref),
+            advice=f"Installed are {', '.join(sorted(self._sources))}",
+        )
 
 
 def _pick(secret: Secret, ref: SecretRef) -> Secret:

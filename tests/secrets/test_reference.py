@@ -13,10 +13,21 @@ from datastores.secrets import Secret, SecretRef, parse_secret
 URI = "https://acme-kv.vault.azure.net/secrets/pg-loader"
 
 
-def vault(version: str | None = None, field: str | None = None) -> SecretRef:
+HOST = "acme-kv.vault.azure.net"
+
+
+def at(place: str, version: str | None = None, field: str | None = None) -> SecretRef:
     return SecretRef(
-        source="key_vault", vault="acme-kv", name="pg-loader", version=version, field=field
+        source="key_vault", vault=place, name="pg-loader", version=version, field=field
     )
+
+
+def vault(version: str | None = None, field: str | None = None) -> SecretRef:
+    return at("acme-kv", version, field)
+
+
+def host(version: str | None = None, field: str | None = None) -> SecretRef:
+    return at(HOST, version, field)
 
 
 FORMS: list[tuple[Any, SecretRef]] = [
@@ -24,18 +35,23 @@ FORMS: list[tuple[Any, SecretRef]] = [
     ("env:PASSWORD#user", SecretRef(source="env", name="PASSWORD", field="user")),
     ("file:/run/secrets/pw", SecretRef(source="file", name="/run/secrets/pw")),
     ("file:C:/pw", SecretRef(source="file", name="C:/pw")),
-    (URI, vault()),
-    (URI + "/", vault()),
-    (URI + "/0a1b", vault("0a1b")),
-    (URI + "/0a1b#user", vault("0a1b", "user")),
-    (URI + "#user", vault(field="user")),
-    (URI.replace("azure.net", "azure.cn"), vault()),
-    (f"@Microsoft.KeyVault(SecretUri={URI})", vault()),
-    (f"@Microsoft.KeyVault(SecretUri={URI}/0a1b)", vault("0a1b")),
+    (URI, host()),
+    (URI + "/", host()),
+    (URI + "/0a1b", host("0a1b")),
+    (URI + "/0a1b#user", host("0a1b", "user")),
+    (URI + "#user", host(field="user")),
+    (URI.upper().replace("/SECRETS/PG-LOADER", "/secrets/pg-loader").replace("HTTPS", "https"), host()),
+    (URI.replace(".net", ".net:443"), host()),
+    (URI.replace("azure.net", "azure.cn"), at("acme-kv.vault.azure.cn")),
+    (f"@Microsoft.KeyVault(SecretUri={URI})", host()),
+    (f"@Microsoft.KeyVault(SecretUri={URI}/0a1b)", host("0a1b")),
     ("@microsoft.keyvault(VaultName=acme-kv;SecretName=pg-loader)", vault()),
     ("@Microsoft.KeyVault(VaultName=acme-kv;SecretName=pg-loader;SecretVersion=0a1b)", vault("0a1b")),
     ({"vault": "acme-kv", "name": "pg-loader"}, vault()),
     ({"vault": "acme-kv", "name": "pg-loader", "version": None}, vault()),
+    ({"vault": HOST, "name": "pg-loader"}, host()),
+    ({"vault": "acme-kv", "secret_name": "pg-loader", "secret_version": "0a1b"}, vault("0a1b")),
+    ({"vault": "acme-kv", "secretName": "pg-loader", "secretVersion": "0a1b"}, vault("0a1b")),
     ({"vault": "acme-kv", "name": "pg-loader", "version": "0a1b", "field": "user"}, vault("0a1b", "user")),
 ]  # fmt: skip
 
@@ -72,7 +88,8 @@ def test_a_literal_that_looks_like_a_reference(text: str) -> None:
         "@Microsoft.KeyVault(VaultName=a)", "@Microsoft.KeyVault(VaultName=;SecretName=b)",
         "https://acme-kv.vault.azure.net/secret/pg-loader", "https://acme-kv.vault.azure.net/keys/k",
         {"vault": "a"}, {"name": "a"}, {"vault": "", "name": "a"}, {"vault": "a", "name": None},
-        {"vault": "a", "name": "b", "versoin": "c"}, 5, None, ["env:X"],
+        {"vault": "a", "name": "b", "versoin": "c"}, {"vault": "a", "name": "b", "secret_name": "b"},
+        {"vault": "evil.example", "name": "b"}, {"vault": "a", "name": "b_c"}, {"vault": "a", "name": "b", "version": "x"}, 5, None, ["env:X"],
     ],
 )  # fmt: skip
 def test_malformed(written: Any) -> None:

@@ -11,7 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from datastores.errors import NotFoundError, PermissionDeniedError, UnsupportedOperationError
+from datastores.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    NotFoundError,
+    PermissionDeniedError,
+    UnsupportedOperationError,
+)
 from datastores.secrets import Resolver, Secret, SecretRef
 
 REF = SecretRef(source="vault", name="a")
@@ -48,12 +54,13 @@ def test_one_fetch_for_many_threads() -> None:
 def test_one_refresh_for_many_threads() -> None:
     source = Source(seconds=0.1)
     resolver = Resolver({"vault": source})
-    resolver.resolve(REF)
+    refused = resolver.resolve(REF)
     barrier = threading.Barrier(8)
 
     def ask(_: int) -> str:
         barrier.wait()
-        return resolver.resolve(REF, refresh=True).reveal()
+        assert resolver.is_renewed(REF, refused, AuthenticationError("no"))
+        return resolver.resolve(REF).reveal()
 
     with ThreadPoolExecutor(8) as pool:
         assert set(pool.map(ask, range(8))) == {"a2"}
@@ -85,12 +92,14 @@ def test_lifetime() -> None:
     assert resolver.resolve(REF).reveal() == "a2"
 
 
-def test_refresh_skips_the_cache() -> None:
+def test_a_refused_secret_is_read_again() -> None:
     source = Source()
     resolver = Resolver({"vault": source})
-    assert resolver.resolve(REF).reveal() == "a1"
-    assert resolver.resolve(REF, refresh=True).reveal() == "a2"
+    refused = resolver.resolve(REF)
+    assert resolver.is_renewed(REF, refused, AuthenticationError("no"))
     assert resolver.resolve(REF).reveal() == "a2"
+    assert not resolver.is_renewed(REF, Secret("a3"), AuthenticationError("no"))
+    assert not resolver.is_renewed(Secret("x"), Secret("x"), AuthenticationError("no"))
 
 
 def test_a_failure_is_not_kept() -> None:
@@ -114,9 +123,23 @@ def test_a_secret_is_itself() -> None:
 
 
 def test_an_unknown_source() -> None:
-    with pytest.raises(UnsupportedOperationError, match="'key_vault'") as caught:
-        Resolver().resolve(SecretRef(source="key_vault", name="a", vault="b"))
+    with pytest.raises(UnsupportedOperationError, match="'vault'") as caught:
+        Resolver().resolve(REF)
     assert "env, file" in str(caught.value)
+
+
+def test_a_vault_that_nobody_opens() -> None:
+    with pytest.raises(ConfigurationError, match="nothing says who opens the vault") as caught:
+        Resolver().resolve(SecretRef(source="key_vault", name="a", vault="b"))
+    assert "vaults: {b: {identity: default}}" in str(caught.value)
+
+
+def test_facts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATASTORES_TEST_SECRET", "pl4nted")
+    facts = Resolver().describe(SecretRef(source="env", name="DATASTORES_TEST_SECRET"))
+    assert (facts.place, facts.name, facts.version) == ("env", "DATASTORES_TEST_SECRET", None)
+    assert 0 <= facts.age_seconds < 5
+    assert "pl4nted" not in repr(facts)
 
 
 def test_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,6 @@ import copy
 import json
 import logging
 import pickle
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import pytest
 
 from datastores.errors import ConfigurationError, DatastoreError
 from datastores.secrets import Resolver, Secret, SecretRef, parse_secret
+from tests.secrets.shown import shown
 
 PLANTED = "pl4nted-s3cret"
 
@@ -72,19 +72,6 @@ def test_equality_without_a_hash() -> None:
     assert Secret(PLANTED) != PLANTED
     with pytest.raises(TypeError, match="unhashable"):
         hash(Secret(PLANTED))
-
-
-def shown(error: BaseException) -> str:
-    """Return all that a report with locals shows, causes and contexts included."""
-    found = ""
-    one: BaseException | None = error
-    while one is not None:
-        found += repr(one) + repr(vars(one)) + repr(one.args) + repr(getattr(one, "doc", ""))
-        found += "".join(
-            traceback.TracebackException.from_exception(one, capture_locals=True).format()
-        )
-        one = one.__cause__ or one.__context__
-    return found
 
 
 def test_a_traceback_with_locals_of_a_caller_that_holds_it() -> None:

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
-import json
 import secrets
 import signal
 import time
@@ -26,7 +22,7 @@ from azure.storage.blob import (
     generate_account_sas,
 )
 
-from tests.services import compose, install
+from tests.services import compose, install, tokens
 from tests.services.certificates import Certificates
 from tests.services.process import LOOPBACK, MissingServiceError, ServerProcess, accepts
 
@@ -57,7 +53,7 @@ class Token:
 
     def get_token(self, *_scopes: str, **_options: Any) -> AccessToken:
         """Return the token, as Entra would."""
-        return AccessToken(_jwt(self.claims), int(self.claims["exp"]))
+        return AccessToken(tokens.issue(self.claims), int(self.claims["exp"]))
 
 
 class Server(Protocol):
@@ -271,12 +267,3 @@ def _started(server: Server, ca_file: Path | None) -> Azurite:
         server.close()
         raise
     return Azurite(server, ca_file)
-
-
-def _jwt(claims: Mapping[str, Any]) -> str:
-    def encoded(content: bytes) -> str:
-        return base64.urlsafe_b64encode(content).rstrip(b"=").decode()
-
-    header = encoded(json.dumps({"alg": "HS256", "typ": "JWT"}).encode())
-    signed = f"{header}.{encoded(json.dumps(dict(claims)).encode())}"
-    return f"{signed}.{encoded(hmac.digest(b'any', signed.encode(), hashlib.sha256))}"

@@ -7,7 +7,14 @@ from pathlib import Path
 
 import trustme
 
-NAMES = ("localhost", "127.0.0.1")
+NAMES = (
+    "localhost",
+    "127.0.0.1",
+    # What `fakes.named` leads to this machine.
+    "*.vault.azure.net",
+    "*.vault.azure.cn",
+    "login.microsoftonline.com",
+)
 
 
 @dataclass(frozen=True, slots=True)

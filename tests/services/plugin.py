@@ -15,9 +15,11 @@ import pytest
 from azure.storage.blob import ContainerClient
 
 from tests.services import azurite as azurite_service
+from tests.services import entra, key_vault
 from tests.services import postgresql as postgresql_service
 from tests.services.azurite import Azurite, find_azurite
 from tests.services.certificates import Certificates, make_certificates
+from tests.services.fakes import FakeServer, named
 from tests.services.postgresql import Database, PostgreSQL, find_postgresql
 from tests.services.proxy import Proxy, proxied
 
@@ -104,6 +106,36 @@ def azurite_tls(azurite_tls_server: Azurite) -> Azurite:
     """A running Azurite over HTTPS, which takes tokens."""
     azurite_tls_server.start()
     return azurite_tls_server
+
+
+@pytest.fixture(scope="session")
+def key_vault_server(certificates: Certificates) -> Iterator[FakeServer]:
+    """The run's fake of Key Vault; take `vault`."""
+    server = key_vault.start_key_vault(certificates)
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def vault(key_vault_server: FakeServer, certificates: Certificates) -> Iterator[key_vault.Vault]:
+    """An empty vault of the test's own, at a genuine address."""
+    with named({key_vault.ENDING: key_vault_server.process.port}):
+        yield key_vault.Vault(key_vault_server, certificates.authority)
+
+
+@pytest.fixture(scope="session")
+def entra_server(certificates: Certificates) -> Iterator[FakeServer]:
+    """The run's fake of Entra; take `tenant`."""
+    server = entra.start_entra(certificates)
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def tenant(entra_server: FakeServer, certificates: Certificates) -> Iterator[entra.Tenant]:
+    """A tenant of the test's own with one application, at a genuine address."""
+    with named({entra.ENDING: entra_server.process.port}):
+        yield entra.Tenant(entra_server, certificates.authority)
 
 
 @pytest.fixture

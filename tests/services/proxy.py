@@ -35,6 +35,8 @@ class Faults:
     """Which byte from the client has its lowest bit flipped."""
     flip_received: int | None = None
     """Which byte from the server has its lowest bit flipped."""
+    replace_received: tuple[bytes, bytes] | None = None
+    """Words from the server, and others of the same length that come in their place."""
     delay_seconds: float = 0.0
     """How long each chunk waits, either way."""
 
@@ -115,8 +117,13 @@ class _Connection:
     def start(self) -> None:
         """Pass bytes both ways until one side ends, or a fault does."""
         faults = self._faults
-        sent = (faults.reset_after_sent, faults.stall_after_sent, faults.flip_sent)
-        received = (faults.reset_after_received, faults.stall_after_received, faults.flip_received)
+        sent = (faults.reset_after_sent, faults.stall_after_sent, faults.flip_sent, None)
+        received = (
+            faults.reset_after_received,
+            faults.stall_after_received,
+            faults.flip_received,
+            faults.replace_received,
+        )
         for source, target, limits in (
             (self._client, self._server, sent),
             (self._server, self._client, received),
@@ -136,6 +143,7 @@ class _Connection:
         reset_after: int | None,
         stall_after: int | None,
         flip: int | None,
+        replace: tuple[bytes, bytes] | None,
     ) -> None:
         passed = 0
         try:
@@ -146,6 +154,8 @@ class _Connection:
                     flipped = bytearray(data)
                     flipped[flip - passed] ^= 1
                     data = bytes(flipped)
+                if replace is not None:
+                    data = data.replace(*replace)
                 if stall_after is not None and passed + len(data) > stall_after:
                     target.sendall(data[: stall_after - passed])
                     self._stalled.set()

@@ -94,6 +94,11 @@ def test_one_bit(through: Proxy, faults: Faults) -> None:
     assert exchange(through, b"0000") == b"0010"
 
 
+def test_other_words(through: Proxy) -> None:
+    through.faults = Faults(replace_received=(b"abc", b"xyz"))
+    assert exchange(through, b"0abc0") == b"0xyz0"
+
+
 def test_delay(through: Proxy) -> None:
     through.faults = Faults(delay_seconds=0.1)
     before = time.monotonic()

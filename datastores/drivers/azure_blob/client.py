@@ -24,7 +24,6 @@ from datastores.errors import (
     AuthenticationError,
     ConfigurationError,
     DatastoreWarning,
-    PermissionDeniedError,
 )
 from datastores.secrets import Resolver, Secret, SecretRef
 
@@ -97,8 +96,8 @@ class Connection:
             container = self._connected()
         try:
             return self._run(operation, path, call, container, creating=creating)
-        except (AuthenticationError, PermissionDeniedError):
-            if not self._renewed(container):
+        except AuthenticationError as refusal:
+            if not self._renewed(container, refusal):
                 raise
         return self._run(operation, path, call, self._connected(), creating=creating)
 
@@ -141,16 +140,16 @@ class Connection:
         if connected:
             self._closing()
 
-    def _renewed(self, refused: Container) -> bool:
+    def _renewed(self, refused: Container, refusal: AuthenticationError) -> bool:
         """Tell whether another connection than a refused one may be tried: one with a new secret."""
         config = self._config
         found = config.account_key or config.sas_token or config.connection_string
         with self._lock:
             if self._container is not refused:
                 return True
-            if not isinstance(found, SecretRef):
+            if found is None or self._secret is None:
                 return False
-            if self._resolver.resolve(found, refresh=True) == self._secret:
+            if not self._resolver.is_renewed(found, self._secret, refusal):
                 return False
             self._container = None
             closing = self._closing

@@ -150,20 +150,25 @@ class Client:
             ConnectionFailedError: It cannot be reached.
             ConfigurationError: It has no TLS, or a certificate that is not trusted.
         """
-        found = self._try_to_connect(refresh=False)
-        if isinstance(found, AuthenticationError):
-            # The secret may have changed since it was read.
-            found = self._try_to_connect(refresh=True)
+        secret = self.config.password or self.config.connection_string
+        assert secret is not None  # noqa: S101  # the config has looked
+        used = self._resolver.resolve(secret)
+        found = self._try_to_connect()
+        # It may have changed since it was read.
+        if isinstance(found, AuthenticationError) and self._resolver.is_renewed(
+            secret, used, found
+        ):
+            found = self._try_to_connect()
         if isinstance(found, DatastoreError):
             raise found
         return found
 
-    def _try_to_connect(self, *, refresh: bool) -> Connection | DatastoreError:
+    def _try_to_connect(self) -> Connection | DatastoreError:
         # Not raised from here: psycopg's frames hold the password, and a traceback would show them.
         failure: str | None = None
         try:
             connection = Connection.connect(
-                **_revealed(self._arguments(refresh=refresh)),
+                **_revealed(self._arguments()),
                 autocommit=True,
                 # A pooler's next session would not know what was prepared in another.
                 prepare_threshold=None,
@@ -191,12 +196,12 @@ class Client:
                 )
         return self._pooled
 
-    def _arguments(self, *, refresh: bool) -> dict[str, Any]:
+    def _arguments(self) -> dict[str, Any]:
         """Return libpq's parameters, secrets still wrapped: the connection string's and ours."""
         config = self.config
-        given: dict[str, Any] = self._place(refresh=refresh)
+        given: dict[str, Any] = self._place()
         if config.password is not None:
-            given["password"] = self._resolver.resolve(config.password, refresh=refresh)
+            given["password"] = self._resolver.resolve(config.password)
         verify = config.tls == "verify"
         return given | {
             "sslmode": "verify-full" if verify else "disable",
@@ -216,11 +221,11 @@ class Client:
             "tcp_user_timeout": 60_000,
         }
 
-    def _place(self, *, refresh: bool = False) -> dict[str, Any]:
+    def _place(self) -> dict[str, Any]:
         config = self.config
         given: dict[str, Any] = {}
         if config.connection_string is not None:
-            given = _parsed(self._resolver.resolve(config.connection_string, refresh=refresh))
+            given = _parsed(self._resolver.resolve(config.connection_string))
         named = {
             "host": config.server_name,
             "port": config.port,

@@ -90,22 +90,30 @@ class ToyFileSystem(StoreFileSystem):
         if stored is None:
             salt = os.urandom(16)
             connection.execute("insert into lock values (?, ?)", (salt, self._digest(salt)))
+            return
+        given = self._config.password or self._config.token
+        used = None if given is None else self._resolver.resolve(given)
+        if hmac.compare_digest(self._digest(stored[0]), stored[1]):
+            return
+        refusal = AuthenticationError(
+            f"the toy store {self._config.path!r} does not accept the password",
+            driver="toy",
+            advice="Check the reference under credentials:",
+        )
         # A password that has changed since it was read is read once again.
-        elif not any(
-            hmac.compare_digest(self._digest(stored[0], refresh=refresh), stored[1])
-            for refresh in (False, True)
-        ):
-            raise AuthenticationError(
-                f"the toy store {self._config.path!r} does not accept the password",
-                driver="toy",
-                advice="Check the reference under credentials:",
-            )
+        is_renewed = (
+            given is not None
+            and used is not None
+            and self._resolver.is_renewed(given, used, refusal)
+        )
+        if not is_renewed or not hmac.compare_digest(self._digest(stored[0]), stored[1]):
+            raise refusal
 
-    def _digest(self, salt: bytes, *, refresh: bool = False) -> bytes:
+    def _digest(self, salt: bytes) -> bytes:
         given = self._config.password or self._config.token
         if given is None:
             return b""
-        word = self._resolver.resolve(given, refresh=refresh).reveal().encode()
+        word = self._resolver.resolve(given).reveal().encode()
         return hashlib.scrypt(word, salt=salt, n=2**12, r=8, p=1)
 
     # Reading

@@ -1,0 +1,270 @@
+"""Who signs in to Azure, by a name of Azure's own words: never a browser, and nothing before it is asked.
+
+An `Identity` is a credential as the Azure packages take them. It is a value: it prints, compares and
+pickles, and each process that gets it makes the genuine credential itself.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
+
+from typing_extensions import override
+
+from datastores.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    DatastoreError,
+    MissingDependencyError,
+    did_you_mean,
+)
+from datastores.secrets import Resolver, Secret, SecretRef
+
+if TYPE_CHECKING:
+    from azure.core.credentials import AccessToken, AccessTokenInfo
+
+_CONNECT_SECONDS = 10.0
+_READ_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Kind:
+    """How azure-identity makes one."""
+
+    credential: str
+    """The class."""
+    takes: Mapping[str, str] = field(default_factory=dict)
+    """Our setting -> its argument."""
+    needs: tuple[str, ...] = ()
+    """Those it cannot be made without."""
+    always: Mapping[str, Any] = field(default_factory=dict)
+
+
+# What speaks to Entra itself. Who asks retries, within a deadline of its own.
+_BY_HTTP: Mapping[str, Any] = {
+    "retry_total": 0,
+    "connection_timeout": _CONNECT_SECONDS,
+    "read_timeout": _READ_SECONDS,
+}
+_ENTRA: Mapping[str, str] = {
+    "authority": "authority",
+    "additionally_allowed_tenants": "additionally_allowed_tenants",
+    "ca_bundle": "connection_verify",
+}
+_APPLICATION: Mapping[str, str] = {"tenant_id": "tenant_id", "client_id": "client_id"}
+
+# https://learn.microsoft.com/python/api/azure-identity/azure.identity
+KINDS: Mapping[str, _Kind] = {
+    "default": _Kind(
+        credential="DefaultAzureCredential",
+        takes={**_ENTRA, "client_id": "managed_identity_client_id"},
+        always={"exclude_interactive_browser_credential": True},
+    ),
+    "managed_identity": _Kind(
+        credential="ManagedIdentityCredential", takes={"client_id": "client_id"}
+    ),
+    "workload_identity": _Kind(
+        credential="WorkloadIdentityCredential",
+        takes={**_APPLICATION, **_ENTRA, "token_file": "token_file_path"},
+        always=_BY_HTTP,
+    ),
+    "azure_cli": _Kind(
+        credential="AzureCliCredential",
+        takes={
+            "tenant_id": "tenant_id",
+            "additionally_allowed_tenants": "additionally_allowed_tenants",
+        },
+    ),
+    "azure_pipelines": _Kind(
+        credential="AzurePipelinesCredential",
+        takes={
+            **_APPLICATION,
+            **_ENTRA,
+            "service_connection_id": "service_connection_id",
+            "system_access_token": "system_access_token",
+        },
+        needs=("tenant_id", "client_id", "service_connection_id", "system_access_token"),
+        always=_BY_HTTP,
+    ),
+    "service_principal": _Kind(
+        credential="ClientSecretCredential",
+        takes={**_APPLICATION, **_ENTRA, "client_secret": "client_secret"},
+        needs=("tenant_id", "client_id", "client_secret"),
+        always=_BY_HTTP,
+    ),
+    "environment": _Kind(credential="EnvironmentCredential", takes=_ENTRA, always=_BY_HTTP),
+}
+
+
+class _SignedIn:
+    """The genuine credential of one process, and the secret that it was made with."""
+
+    def __init__(self) -> None:
+        self.process = os.getpid()
+        self.lock = threading.Lock()
+        self.resolver = Resolver()
+        self.credential: Any = None
+        self.secret: Secret | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """One of Azure's identities by name: an object with `get_token` and `get_token_info`.
+
+    Made on first use and safe for threads; azure-identity keeps the tokens. A client secret that
+    Entra refuses is read once more, and if it has changed the identity is made anew.
+    """
+
+    name: str
+    """One of `KINDS`."""
+    tenant_id: str | None = None
+    client_id: str | None = None
+    """The application's; for a managed identity which user-assigned one, None for the machine's."""
+    client_secret: Secret | SecretRef | None = None
+    system_access_token: Secret | SecretRef | None = None
+    """Of an Azure Pipelines job: `env:SYSTEM_ACCESSTOKEN`."""
+    service_connection_id: str | None = None
+    token_file: str | None = None
+    """Where Kubernetes puts the federated token; None for where it says itself."""
+    authority: str | None = None
+    """The login host of another cloud, such as `login.chinacloudapi.cn`."""
+    additionally_allowed_tenants: tuple[str, ...] = ()
+    """Other tenants that it may ask for tokens, where a vault is in one of them."""
+    ca_bundle: str | None = None
+    """File of trusted certificates, in PEM; None for the usual ones."""
+    _signed_in: _SignedIn = field(default_factory=_SignedIn, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Refuse an unknown name, and settings that do not go with it.
+
+        Raises:
+            ConfigurationError: Says which names or settings there are.
+        """
+        kind = KINDS.get(self.name)
+        if kind is None:
+            raise ConfigurationError(
+                f"identity: {self.name!r} is not known",
+                advice=did_you_mean(self.name, KINDS, "Known are"),
+            )
+        given = {one.name for one in fields(self) if one.init and getattr(self, one.name)}
+        if missing := [name for name in kind.needs if name not in given]:
+            raise ConfigurationError(f"identity: {self.name} needs {', '.join(missing)}")
+        if needless := sorted(given - {"name", *kind.takes}):
+            raise ConfigurationError(
+                f"identity: {self.name} takes no {', '.join(needless)}",
+                advice=f"It takes {', '.join(kind.takes)}",
+            )
+
+    @override
+    def __str__(self) -> str:
+        return f"the identity {self.name!r}"
+
+    def get_token(self, *scopes: str, **options: Any) -> AccessToken:
+        """Return a token, as azure-core's `TokenCredential` does; its errors are ours."""
+        found: AccessToken = self._asked("get_token", scopes, options)
+        return found
+
+    def get_token_info(self, *scopes: str, **options: Any) -> AccessTokenInfo:
+        """Return a token, as azure-core's `SupportsTokenInfo` does; its errors are ours."""
+        found: AccessTokenInfo = self._asked("get_token_info", scopes, options)
+        return found
+
+    def close(self) -> None:
+        """Close its connections; the next use opens others."""
+        signed_in = self._here()
+        with signed_in.lock:
+            credential, signed_in.credential = signed_in.credential, None
+        if credential is not None:
+            credential.close()
+
+    @override
+    def __reduce__(self) -> tuple[Any, ...]:
+        settings = {one.name: getattr(self, one.name) for one in fields(self) if one.init}
+        return (_rebuilt, (settings,))
+
+    @property
+    def _secret(self) -> Secret | SecretRef | None:
+        return self.client_secret or self.system_access_token
+
+    def _here(self) -> _SignedIn:
+        if self._signed_in.process != os.getpid():
+            object.__setattr__(self, "_signed_in", _SignedIn())
+        return self._signed_in
+
+    def _asked(self, method: str, scopes: tuple[str, ...], options: dict[str, Any]) -> Any:
+        signed_in = self._here()
+        credential, used = self._credential(signed_in)
+        found = self._try(credential, method, scopes, options)
+        if isinstance(found, AuthenticationError) and self._renewed(signed_in, used, found):
+            credential, _ = self._credential(signed_in)
+            found = self._try(credential, method, scopes, options)
+        if isinstance(found, DatastoreError):
+            raise found
+        return found
+
+    def _try(
+        self, credential: Any, method: str, scopes: tuple[str, ...], options: dict[str, Any]
+    ) -> Any:
+        from azure.core.exceptions import AzureError
+
+        from datastores.secrets.sign_in_errors import no_token
+
+        # Not raised from here: the packages' frames hold the client secret.
+        try:
+            return getattr(credential, method)(*scopes, **options)
+        except (AzureError, ValueError) as error:
+            return no_token(error, str(self))
+
+    def _renewed(self, signed_in: _SignedIn, used: Secret | None, refusal: DatastoreError) -> bool:
+        value = self._secret
+        if value is None or used is None or not signed_in.resolver.is_renewed(value, used, refusal):
+            return False
+        with signed_in.lock:
+            # Another thread may have made it anew already.
+            if signed_in.secret is used:
+                signed_in.credential = None
+        return True
+
+    def _credential(self, signed_in: _SignedIn) -> tuple[Any, Secret | None]:
+        with signed_in.lock:
+            if signed_in.credential is None:
+                value = self._secret
+                signed_in.secret = None if value is None else signed_in.resolver.resolve(value)
+                signed_in.credential = self._made(signed_in.secret)
+            return signed_in.credential, signed_in.secret
+
+    def _made(self, secret: Secret | None) -> Any:
+        kind = KINDS[self.name]
+        try:
+            make = getattr(importlib.import_module("azure.identity"), kind.credential)
+        except ModuleNotFoundError as error:
+            raise MissingDependencyError(
+                f"{self} needs the package 'azure-identity', which is not installed",
+                advice="pip install 'datastores[key_vault]'",
+            ) from error
+        failure: str | None = None
+        # Some look at the environment already here.
+        try:
+            return make(**self._arguments(kind, secret), **kind.always)
+        except ValueError as error:
+            failure = str(error)
+        raise ConfigurationError(f"{self} cannot be made: {failure}")
+
+    def _arguments(self, kind: _Kind, secret: Secret | None) -> dict[str, Any]:
+        """Return the class's arguments, revealed: never to be kept in a variable."""
+        return {
+            argument: value.reveal() if isinstance(value, Secret) else value
+            for setting, argument in kind.takes.items()
+            if (value := secret if setting in _SECRETS else getattr(self, setting))
+        }
+
+
+_SECRETS = ("client_secret", "system_access_token")
+
+
+def _rebuilt(settings: dict[str, Any]) -> Identity:
+    return Identity(**settings)

@@ -1,0 +1,172 @@
+"""The vaults that a workspace names: where each is, and who signs in there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from datastores.drivers.config import DriverConfig, credential, local_path
+from datastores.errors import ConfigurationError, DatastoreError
+from datastores.identity import KINDS, Identity
+from datastores.secrets import KeyVault, Secret, SecretRef
+from datastores.secrets.cache import LIFETIME_SECONDS
+from datastores.secrets.vault_address import PUBLIC, host_of_vault, is_vault
+
+_OF_IDENTITY = (
+    *("tenant_id", "client_id", "client_secret", "system_access_token", "service_connection_id"),
+    *("token_file", "authority", "additionally_allowed_tenants", "ca_bundle"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VaultConfig(DriverConfig):
+    """One entry of `vaults:` in a workspace file."""
+
+    type_name: ClassVar[str] = "vaults"
+
+    identity: str
+    """Who signs in: one of `datastores.identity.KINDS`."""
+    url: str | None = None
+    """`https://HOST`; None for the vault that has the entry's name."""
+    ca_bundle: str | None = local_path(default=None)
+    """A PEM file with the authorities to trust instead of the usual ones."""
+    lifetime_seconds: float = LIFETIME_SECONDS
+    """How long a value serves before it is read again; 0 reads it each time."""
+    grace_seconds: float = 0.0
+    """How long a role is waited for that was given just now."""
+    expired: str = "warn"
+    """`refuse` makes an error of a secret that has expired and is still given."""
+    authority: str | None = None
+    """The login host of another cloud."""
+    additionally_allowed_tenants: tuple[str, ...] = ()
+    service_connection_id: str | None = None
+    token_file: str | None = local_path(default=None)
+    tenant_id: str | None = credential("identity")
+    client_id: str | None = credential("identity")
+    client_secret: Secret | SecretRef | None = credential("identity", secret=True)
+    system_access_token: Secret | SecretRef | None = credential("identity", secret=True)
+
+    def __post_init__(self) -> None:
+        """Refuse what could not be asked; asks nothing."""
+        # What a file holds is not yet of the type that the field says.
+        tenants: Any = self.additionally_allowed_tenants
+        if not isinstance(tenants, list | tuple) or not all(
+            isinstance(one, str) for one in tenants
+        ):
+            raise ConfigurationError("additionally_allowed_tenants: is a list of tenants")
+        object.__setattr__(self, "additionally_allowed_tenants", tuple(tenants))
+        if self.expired not in {"warn", "refuse"}:
+            raise ConfigurationError(f"expired: {self.expired!r} is not one of warn, refuse")
+        for secret in (self.client_secret, self.system_access_token):
+            if isinstance(secret, SecretRef) and secret.source == "key_vault":
+                raise ConfigurationError(
+                    "who signs in to a vault cannot be in a vault",
+                    advice="Refer to it as env:NAME or file:PATH",
+                )
+        if self.url is not None:
+            host_of_vault(self.url)
+        self.signs_in()
+
+    def signs_in(self) -> Identity:
+        """Return who signs in."""
+        given = {name: getattr(self, name) for name in _OF_IDENTITY}
+        kind = KINDS.get(self.identity)
+        if kind is not None and "ca_bundle" not in kind.takes:
+            # The file is for the vault alone: this identity speaks to its own machine.
+            given["ca_bundle"] = None
+        return Identity(name=self.identity, **given)
+
+    def open_as(self, name: str) -> KeyVault:
+        """Return the vault; asks nothing."""
+        return KeyVault(
+            url=self.url or f"https://{_host(name)}",
+            credential=self.signs_in(),
+            ca_bundle=self.ca_bundle,
+            lifetime_seconds=self.lifetime_seconds,
+            grace_seconds=self.grace_seconds,
+            refuse_expired=self.expired == "refuse",
+        )
+
+
+class Vaults:
+    """The vaults of one workspace, by name: those of its file, and those given in code."""
+
+    def __init__(
+        self,
+        entries: Mapping[str, VaultConfig] | None = None,
+        *,
+        given: Mapping[str, KeyVault] | None = None,
+        folder: Path | None = None,
+    ) -> None:
+        self.entries = dict(entries or {})
+        self.given = dict(given or {})
+        """These stand before the file's, stay their owner's to close, and may be at any host."""
+        self._made = {
+            name: entry.relative_to(folder or Path.cwd()).open_as(name)
+            for name, entry in self.entries.items()
+            if name not in self.given
+        }
+
+    @classmethod
+    def from_mapping(
+        cls, mapping: Any, *, given: Mapping[str, KeyVault] | None, folder: Path
+    ) -> Self:
+        """Build the table from what a workspace file holds under `vaults:`.
+
+        Raises:
+            ConfigurationError: The message names the vault and the key.
+        """
+        if not isinstance(mapping, Mapping):
+            raise ConfigurationError("vaults: is a mapping from names to vaults")
+        return cls(
+            {str(name): _read(name, entry) for name, entry in mapping.items()},
+            given=given,
+            folder=folder,
+        )
+
+    def find(self, name: str) -> KeyVault | None:
+        """Return the vault of that name or host, if it is one of these."""
+        vaults = {**self._made, **self.given}
+        by_host = (one for one in vaults.values() if one.host == _host(name).lower())
+        return vaults.get(name) or next(by_host, None)
+
+    def bind(self, ref: SecretRef) -> SecretRef:
+        """Return the reference with its vault, if that is one of these."""
+        if ref.source != "key_vault" or ref.key_vault is not None:
+            return ref
+        return replace(ref, key_vault=self.find(str(ref.vault)))
+
+    def literal_secrets(self) -> Iterator[tuple[str, str]]:
+        """Yield the vaults and fields that hold a secret itself, not a reference."""
+        for name, entry in self.entries.items():
+            for one in entry.literal_secrets():
+                yield name, one
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Return what a workspace file holds under `vaults:`."""
+        return {name: entry.to_mapping() for name, entry in self.entries.items()}
+
+    def close(self) -> None:
+        """Close what was opened here."""
+        for one in self._made.values():
+            one.close()
+            one.credential.close()
+
+
+def _host(name: str) -> str:
+    return name if "." in name else f"{name}.{PUBLIC}"
+
+
+def _read(name: object, entry: Any) -> VaultConfig:
+    if not isinstance(entry, Mapping) or not is_vault(str(name)):
+        raise ConfigurationError(
+            f"vaults: {name}: a vault has a name and is a mapping",
+            advice="Such as acme-kv: {identity: default}",
+        )
+    try:
+        return VaultConfig.from_mapping(entry)
+    except DatastoreError as error:
+        error.message = f"vaults: {name}: {error.message}"
+        raise

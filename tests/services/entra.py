@@ -1,0 +1,61 @@
+"""Entra for tests: a tenant of each test's own, behind the genuine name of its endpoint."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+from typing import Any
+
+from tests.services.certificates import Certificates
+from tests.services.entra_server import HOST
+from tests.services.fakes import FakeServer
+
+ENDING = HOST
+FIRST_SECRET = "first-s3cret"  # noqa: S105  # of a fake
+"""What a new tenant's application signs in by."""
+
+
+class Tenant:
+    """One tenant with one application."""
+
+    def __init__(self, server: FakeServer, ca_file: Path) -> None:
+        self._server = server
+        self.ca_file = ca_file
+        self.id = str(uuid.uuid4())
+        self.client_id = str(uuid.uuid4())
+        self.accept(FIRST_SECRET)
+
+    def accept(self, *client_secrets: str, assertions: tuple[str, ...] = ()) -> None:
+        """Let the application sign in by these, and by nothing else."""
+        application = {"secrets": client_secrets, "assertions": assertions}
+        self.change(applications={self.client_id: application})
+
+    def change(self, **settings: Any) -> None:
+        """Change the tenant's settings: `applications`, `resources`, `token_seconds`."""
+        self._order("change", **settings)
+
+    def fail(self, **fault: Any) -> None:
+        """Queue a fault: `status`, `code`, `message`, `headers`, `delay_seconds`, `times`."""
+        self._order("fail", **fault)
+
+    def discoveries(self) -> int:
+        """Return how many look-ups of an unknown authority there were, of any tenant, since the last call."""
+        return len(self._server.order("common", "log"))
+
+    @property
+    def port(self) -> int:
+        """Where it listens on loopback."""
+        return self._server.process.port
+
+    def tokens_asked(self) -> int:
+        """Return how many requests for a token there were since the last call."""
+        log = self._order("log")
+        return sum(one["path"].endswith("/token") for one in log)
+
+    def _order(self, order: str, /, **arguments: Any) -> Any:
+        return self._server.order(self.id, order, **arguments)
+
+
+def start_entra(certificates: Certificates) -> FakeServer:
+    """Start the server of all tenants."""
+    return FakeServer("tests.services.entra_server", certificates)
