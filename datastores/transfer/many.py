@@ -18,6 +18,7 @@ from datastores.transfer.endpoints import place, resolve
 from datastores.transfer.journal import Identity
 from datastores.transfer.many_report import CopyAllPlan, CopyAllReport
 from datastores.transfer.options import CopyAllOptions, CopyOptions, refuse_unknown
+from datastores.transfer.rejects import Rejects
 from datastores.transfer.report import CopyReport
 from datastores.transfer.run import Call
 from datastores.transfer.selection import Globs, TableCopy, select
@@ -146,6 +147,9 @@ def _planned(
 ) -> Iterator[_Whole]:
     refuse_unknown(options, CopyAllOptions, "copy_all")
     start, end = _whole(source, options), _whole(target, options)
+    if rejects := Rejects.of(cast("CopyOptions", options)):
+        # Each table's copy looks up no names of its own.
+        options = {**options, "rejects": rejects.end}
     mode = WriteMode.parse(options.get("mode", WriteMode.CREATE))
     patterns = {"include": include, "exclude": exclude}
     identity = Identity.of_all(start, end, {**options, **patterns})

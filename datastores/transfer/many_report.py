@@ -173,8 +173,9 @@ def report_row(one: CopyReport, note: str = "") -> tuple[object, ...]:
     """Return the cells that a table of reports shows of one."""
     verified = f"verified, digest {one.digest[:8]}…" if one.digest else ""
     unfit = f"not held exactly: {one.unfit}" if one.unfit else ""
+    rejected = one.rejected_words() if one.unfit and one.unfit.rows_rejected and one.rejects else ""
     earlier = "by an earlier call" if one.plan.is_earlier else ""
-    notes = "; ".join(filter(None, (note, verified, unfit, earlier)))
+    notes = "; ".join(filter(None, (note, verified, unfit, rejected, earlier)))
     written, seconds = format_bytes(one.bytes_written), f"{one.seconds:.1f}"
     return (one.source, one.target, one.rows, one.files, written, seconds, notes)
 

@@ -84,6 +84,7 @@ def _plan(plan: CopyPlan) -> Iterator[ET.Element]:
             ("Parts", counted),
             ("Estimate", ", ".join(estimates) or "none"),
             ("Rows travel as", plan.bulk_path) if plan.columns else ("Travel", plan.bulk_path),
+            *([("Rejected rows", f"go to {plan.rejects}")] if plan.rejects else []),
         ]
     )
     if plan.columns:
@@ -155,6 +156,8 @@ def _guarantees(report: CopyReport) -> Iterator[ET.Element]:
         left_out = unfit.rows_rejected
         whole = f"{report.rows:,} copied + {left_out:,} left out = {report.rows + left_out:,} read"
         facts.append(("Rows", whole))
+    if report.rejects is not None:
+        facts.append(("Rejected rows", report.rejected_words()))
     yield terms(facts)
     if unfit and unfit.examples:
         yield element("h3", "The first values that were not held")

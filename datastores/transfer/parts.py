@@ -48,6 +48,8 @@ class Job(ABC):
 
     plan: CopyPlan
     parts: Sequence[Part]
+    is_half_published: bool = False
+    """Whether the target has its rows, and those that were left out are still to be published."""
 
     def __init__(self, identity: Identity, entry: JobEntry | None) -> None:
         self.call = new_job_id()
@@ -68,7 +70,7 @@ class Job(ABC):
         """Return the drivers that parts are read and written with, by their stores' names."""
 
     @abstractmethod
-    def is_unchanged(self, item: Any, mark: str, rows: int) -> bool:
+    def is_unchanged(self, item: Any, mark: str, rows: int, rejected: int | None) -> bool:
         """Return whether the source holds what it did when an item had that mark and so many rows."""
 
     @abstractmethod
@@ -105,18 +107,21 @@ class Job(ABC):
         for receipt in entry.receipts if entry else ():
             note = PartNote.load(receipt.note, receipt.part)
             part = parts.get(receipt.part)
-            if part is not None and self._is_proved(part, note):
+            if part is not None and self.is_proved(part, note):
                 kept[part.name] = receipt, note
             else:
                 self.forget(receipt.part)
         return kept
 
-    def _is_proved(self, part: Part, note: PartNote) -> bool:
+    def is_proved(self, part: Part, note: PartNote) -> bool:
+        """Return whether what an earlier call staged of a part is what this one would."""
         if self.plan.verify and note.digest is None:
             return False
         if len(note.marks) != len(part.items):
             return False
-        pieces = zip(part.items, note.marks, note.rows_read, strict=True)
+        rejected = note.rows_rejected or [None] * len(part.items)
+        pieces = zip(part.items, note.marks, note.rows_read, rejected, strict=True)
         return all(
-            mark is not None and self.is_unchanged(item, mark, rows) for item, mark, rows in pieces
+            mark is not None and self.is_unchanged(item, mark, rows, left_out)
+            for item, mark, rows, left_out in pieces
         )

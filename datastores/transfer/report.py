@@ -18,6 +18,7 @@ from datastores.values import Unfit
 _RETRIES = ("retry", "retries")
 _OF_THE_PLAN = (
     *("job", "source", "target", "mode", "parts", "parts_kept", "workers", "snapshot", "publish"),
+    "rejects",
 )
 _SHOWN = (
     *_OF_THE_PLAN,
@@ -105,6 +106,11 @@ class CopyReport:
         """How the result appeared."""
         return self.plan.publish
 
+    @property
+    def rejects(self) -> str | None:
+        """Where the rows are that were left out; None if they were only counted."""
+        return self.plan.rejects
+
     def archived_words(self) -> str:
         """Return for people what was moved to the archive, if there is one."""
         return f"{self.archived:,} {'file' if self.archived == 1 else 'files'} moved to {self.plan.archive}"
@@ -124,6 +130,13 @@ class CopyReport:
 
         return page_of(self)
 
+    def rejected_words(self) -> str:
+        """Return where rejected rows are, for people, if they have a place."""
+        count = self.unfit.rows_rejected if self.unfit else 0
+        if not count:
+            return f"no row was rejected; {self.rejects} is as it was"
+        return f"{count:,} rejected {'row is' if count == 1 else 'rows are'} in {self.rejects}"
+
     @override
     def __str__(self) -> str:
         what = f"{self.rows:,} rows" if self.rows is not None else f"{self.files:,} files"
@@ -139,6 +152,8 @@ class CopyReport:
         if self.archived is not None:
             lines.append(self.archived_words())
         lines += unfit_lines(self.unfit)
+        if self.rejects is not None:
+            lines.append(self.rejected_words())
         if self.digest is not None:
             shown = f"{self.digest[:4]}…{self.digest[-4:]}"
             lines.append(f"verified: both sides {self.rows:,} rows, digest {shown}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
@@ -20,7 +21,7 @@ from datastores.drivers.writing import (
     WriteSession,
     new_job_id,
 )
-from datastores.errors import ConflictError, located
+from datastores.errors import ConfigurationError, ConflictError, located
 from datastores.scan import Scan
 from datastores.transfer.compare import compare
 from datastores.transfer.comparison import Comparison
@@ -28,11 +29,12 @@ from datastores.transfer.endpoints import RowSource, place, row_source, table_at
 from datastores.transfer.executors import is_local
 from datastores.transfer.expectation import Expectation
 from datastores.transfer.increment import CursorIncrement, has_table
-from datastores.transfer.journal import Identity
+from datastores.transfer.journal import Identity, PartNote, check_rows
 from datastores.transfer.new_files import FileIncrement, SourceFiles
 from datastores.transfer.options import DEFAULT_WORKERS, FILE_OPTIONS, CopyOptions
 from datastores.transfer.parts import Job, Part
 from datastores.transfer.plan import CopyColumn, CopyPlan
+from datastores.transfer.rejects import Rejects, RejectsWrite
 from datastores.transfer.row_work import Context, RowWork
 from datastores.transfer.sides import Side
 from datastores.types.convert import Conversion
@@ -57,6 +59,7 @@ class RowJob(Job):
         entry: JobEntry | None,
     ) -> None:
         super().__init__(identity, entry)
+        self._began = datetime.now(UTC)
         self._source = row_source(source, options)
         self._target = target
         self._command = _command(source, target, options)
@@ -64,6 +67,9 @@ class RowJob(Job):
         with self._at_target("copy"):
             self._increment = self._increment_of(source, options)
         self._session: WriteSession | None = None
+        self._rejects = Rejects.of(options)
+        self._rejects_write: RejectsWrite | None = None
+        rejects_parts = self._check_rejects()
         policies = self._policies(options)
         workers = options.get("workers", DEFAULT_WORKERS)
         executor = options.get("executor")
@@ -102,7 +108,9 @@ class RowJob(Job):
             self.close()
             raise
         nothing_new = self._increment is not None and self._increment.is_empty
-        self.parts = [] if nothing_new else _parts(self._read_plan, write_plan.max_parts)
+        self.parts = (
+            [] if nothing_new else _parts(self._read_plan, write_plan.max_parts or rejects_parts)
+        )
         if not by_others:
             self._request = replace(self._request, parts=len(self.parts))
         self.plan = self._copy_plan(write_plan, workers, unfit)
@@ -131,6 +139,13 @@ class RowJob(Job):
                 self._request, entry = replace(self._request, job=new_job_id()), None
                 self.plan = replace(self.plan, job=self._request.job)
                 self._session = self._driver.begin(self._request)
+        if self._rejects:
+            said = {
+                "source": self.plan.source,
+                "target": self.plan.target,
+                "rejected_at": self._began,
+            }
+            self._rejects_write = self._rejects.begin(self._request.job, said, anew=entry is None)
         return entry
 
     @override
@@ -145,17 +160,27 @@ class RowJob(Job):
             session=self._session,
             source=self._source_context,
             target=self._target_context("copy"),
+            rejects=self._rejects_write.writer if self._rejects_write else None,
         )
 
     @override
     def ends(self) -> Mapping[str, Driver]:
         source, target = self._source, self._target.store
-        return {source.store or source.label: source.driver, target.label: self._driver}
+        ends: dict[str, Driver] = {source.store or source.label: source.driver}
+        ends[target.label] = self._driver
+        if self._rejects:
+            ends[self._rejects.end.store.label] = self._rejects.driver
+        return ends
 
     @override
-    def is_unchanged(self, item: Split, mark: str, rows: int) -> bool:
+    def is_unchanged(self, item: Split, mark: str, rows: int, rejected: int | None) -> bool:
         with self._at_source():
-            return self._source.driver.is_unchanged(item, mark, rows)
+            return self._source.driver.is_unchanged(item, mark, rows, rejected)
+
+    @override
+    def is_proved(self, part: Part, note: PartNote) -> bool:
+        rejects = self._rejects_write
+        return (rejects is None or rejects.has(note.rejects)) and super().is_proved(part, note)
 
     @override
     def forget(self, part: str) -> None:
@@ -166,9 +191,16 @@ class RowJob(Job):
     @override
     def publish(self, receipts: Sequence[Receipt]) -> None:
         assert self._session is not None  # noqa: S101  # begin comes first
+        notes = [PartNote.load(one.note, one.part) for one in receipts]
+        check_rows(receipts, notes, self.plan.unfit)
         with self._at_target("copy"):
             self._session.publish(receipts)
         self._target.store.refresh()
+        if self._rejects_write:
+            # After the target, whose journal says from then on which rejected rows count.
+            self.is_half_published = True
+            self._rejects_write.publish([one.rejects for one in notes])
+            self.is_half_published = False
 
     @override
     def verify(self, digests: Sequence[Digest]) -> str | None:
@@ -196,10 +228,14 @@ class RowJob(Job):
 
     @override
     def leave(self) -> bool:
+        if self._rejects_write is not None:
+            self._rejects_write.leave()
         return self._session is not None and self._session.leave()
 
     @override
     def discard(self) -> None:
+        if self._rejects_write is not None:
+            self._rejects_write.discard()
         if self._session is not None:
             self._session.discard()
 
@@ -240,13 +276,27 @@ class RowJob(Job):
         with self._at_target("plan_write"):
             return self._driver.plan_write(self._request)
 
+    def _check_rejects(self) -> int | None:
+        """Refuse a place that cannot take the rejected rows; return how many parts it takes."""
+        if self._rejects is None:
+            return None
+        request = self._source.request
+        if request.limit is not None and request.on_unfit.rejects:
+            raise ConfigurationError(
+                "under a limit nobody knows which rows the source leaves out",
+                advice="Copy without the limit, or without rejects",
+            )
+        self._rejects.check(self._source, self._target)
+        return self._rejects.plan().max_parts
+
     def _policies(self, options: CopyOptions) -> OnUnfit:
         """Return what becomes of values that do not fit; one end at least has to know how."""
         policies = OnUnfit.parse(options.get("on_unfit"))
         drivers = (self._source.driver, self._driver)
         if policies and not options.get("types"):
             declared = any(one.capabilities.on_unfit for one in drivers)
-            require(self._driver, "copy with on_unfit", declared=declared)
+            word = "rejects" if self._rejects else "on_unfit"
+            require(self._driver, f"copy with {word}", declared=declared)
         return policies
 
     def _write_request(self, options: CopyOptions, policies: OnUnfit) -> WriteRequest:
@@ -319,6 +369,7 @@ class RowJob(Job):
             cursor=words if isinstance(self._increment, CursorIncrement) else None,
             new_files=words if isinstance(self._increment, FileIncrement) else None,
             unfit=unfit,
+            rejects=self._rejects.label if self._rejects else None,
         )
 
     def _at_source(self) -> Any:
