@@ -110,7 +110,7 @@ class Sieve:
             if rows := [row for row in found if not rejected[row]]:
                 nulled[one.index] = np.isin(np.arange(batch.num_rows), rows)
                 examples += self._examples(batch, one, rows)
-        if not examples:
+        if not rejected.any() and not nulled:
             return batch
         self.unfit += Unfit(
             rows_rejected=int(rejected.sum()),
