@@ -147,7 +147,8 @@ def _planned(
 ) -> Iterator[_Whole]:
     refuse_unknown(options, CopyAllOptions, "copy_all")
     start, end = _whole(source, options), _whole(target, options)
-    if rejects := Rejects.of(cast("CopyOptions", options)):
+    rejects = Rejects.of(cast("CopyOptions", options))
+    if rejects is not None:
         # Each table's copy looks up no names of its own.
         options = {**options, "rejects": rejects.end}
     mode = WriteMode.parse(options.get("mode", WriteMode.CREATE))
@@ -178,6 +179,7 @@ def _planned(
             tables=tuple(plans),
             notes=tuple("; ".join(one.notes) for one in chosen.tables[done:]),
             left_out=(*left_out, *chosen.left_out),
+            rejects=rejects.label if rejects else None,
         )
         yield _Whole(plan, calls[done:])
 

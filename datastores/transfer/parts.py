@@ -89,6 +89,10 @@ class Job(ABC):
     def leave(self) -> bool:
         """Let go of the staging, which stays for a later call; return whether finished parts do."""
 
+    def leave_entry(self) -> None:
+        """Let go of a job that is published, whose entry in the target's journal stays to say so."""
+        self.leave()
+
     @abstractmethod
     def discard(self) -> None:
         """Remove the staging; published rows stay."""

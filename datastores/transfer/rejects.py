@@ -60,10 +60,9 @@ def rejecting(source: StorePath | Scan, options: CopyOptions) -> CopyOptions:
     if options.get("rejects") is None:
         return options
     of_scan = source.request.on_unfit if isinstance(source, Scan) else OnUnfit()
-    given = OnUnfit.parse(options.get("on_unfit"))
-    if not given and not of_scan:
+    if options.get("on_unfit") is None and not of_scan:
         return {**options, "on_unfit": "reject"}
-    if not given.rejects and not of_scan.rejects:
+    if not OnUnfit.parse(options.get("on_unfit")).rejects and not of_scan.rejects:
         raise ConfigurationError(
             "rejects names a place for rejected rows, and on_unfit rejects none",
             advice='Say on_unfit="reject", or {"column": "reject"}, or leave on_unfit out',

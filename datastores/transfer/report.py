@@ -130,13 +130,6 @@ class CopyReport:
 
         return page_of(self)
 
-    def rejected_words(self) -> str:
-        """Return where rejected rows are, for people, if they have a place."""
-        count = self.unfit.rows_rejected if self.unfit else 0
-        if not count:
-            return f"no row was rejected; {self.rejects} is as it was"
-        return f"{count:,} rejected {'row is' if count == 1 else 'rows are'} in {self.rejects}"
-
     @override
     def __str__(self) -> str:
         what = f"{self.rows:,} rows" if self.rows is not None else f"{self.files:,} files"
@@ -153,7 +146,7 @@ class CopyReport:
             lines.append(self.archived_words())
         lines += unfit_lines(self.unfit)
         if self.rejects is not None:
-            lines.append(self.rejected_words())
+            lines.append(rejected_words(self.unfit, self.rejects))
         if self.digest is not None:
             shown = f"{self.digest[:4]}…{self.digest[-4:]}"
             lines.append(f"verified: both sides {self.rows:,} rows, digest {shown}")
@@ -167,6 +160,14 @@ class CopyReport:
         plain = self.to_dict() | {"unfit": ", ".join(unfit_lines(self.unfit)) or None}
         rows = [(name, plain[name]) for name in _SHOWN if plain[name] is not None]
         return html_table(("copy", ""), rows)
+
+
+def rejected_words(unfit: Unfit | None, place: str) -> str:
+    """Return for people how many rejected rows are at their place."""
+    count = unfit.rows_rejected if unfit else 0
+    if not count:
+        return f"no row was rejected; {place} is as it was"
+    return f"{count:,} rejected {'row is' if count == 1 else 'rows are'} in {place}"
 
 
 def speed(rows: int, seconds: float) -> str:

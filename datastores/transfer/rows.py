@@ -233,6 +233,13 @@ class RowJob(Job):
         return self._session is not None and self._session.leave()
 
     @override
+    def leave_entry(self) -> None:
+        if self._rejects_write is not None:
+            self._rejects_write.discard()
+        if self._session is not None:
+            self._session.leave()
+
+    @override
     def discard(self) -> None:
         if self._rejects_write is not None:
             self._rejects_write.discard()

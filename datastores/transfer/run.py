@@ -159,7 +159,7 @@ class Call:
 
         def end() -> None:
             if report is not None and keeps_entry:
-                job.leave()
+                job.leave_entry()
             else:
                 job.discard()
 
