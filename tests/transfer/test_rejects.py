@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,8 @@ from datastores.errors import (
 )
 from datastores.rejected import RejectedRows
 from datastores.scan import Scan
-from datastores.transfer import CopyReport
+from datastores.secrets import SecretRef
+from datastores.transfer import CopyReport, PartProgress
 from datastores.transfer.journal import PartNote, check_rows
 from datastores.transfer.rejects import SCHEMA
 from datastores.types.unfit import Refusal
@@ -287,6 +289,64 @@ def test_a_part_that_runs_again_has_its_rejected_rows_once(workspace: Workspace)
     assert seen
     assert report.rows == 1
     assert told(rows_at(files / "rejects/")) == REJECTED
+
+
+def test_parts_in_other_processes_stage_what_they_reject(
+    workspace: Workspace, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REJECTS_SECRET", database.owner.password)
+    config = config_of(database.owner, password=SecretRef(source="env", name="REJECTS_SECRET"))
+    files = workspace["files"]
+    files.write_table("in/", pa.table({"v": ["1", "x", "2", "y"]}), rows_per_file=2)
+    ends = files / "in/", files / "out/"
+    words: Any = {"types": {"v": "int8"}, "mode": "replace"}
+    context = multiprocessing.get_context("spawn")
+    with (
+        Datastore.from_config(config, name="server") as server,
+        ProcessPoolExecutor(1, mp_context=context) as executor,
+    ):
+        report = datastores.copy(
+            *ends, **words, executor=executor, rejects=server / "public/rejects"
+        )
+        assert (report.rows, report.parts) == (2, 2)
+        assert [(row["part"], row["value"]) for row in rows_at(server / "public/rejects")] == [
+            *(("0", "x"), ("1", "y"))
+        ]
+        # What goes to no other process is refused before any does.
+        for place in (workspace["cache"] / "r/", workspace["duck"] / "main/r"):
+            with pytest.raises(UnsupportedOperationError, match="not read and written by another"):
+                datastores.copy(*ends, **words, executor=executor, rejects=place)
+    literal = Datastore.from_config(config_of(database.owner), name="server")
+    with (
+        literal,
+        ProcessPoolExecutor(1, mp_context=context) as executor,
+        pytest.raises(ConfigurationError, match="literal secret"),
+    ):
+        datastores.copy(*ends, **words, executor=executor, rejects=literal / "public/rejects")
+
+
+def test_a_place_that_fails_once_the_target_is_published_is_gone_back_to(
+    workspace: Workspace,
+) -> None:
+    files, duck = workspace["files"], workspace["duck"]
+
+    def occupy(part: PartProgress) -> None:
+        if part.done:
+            files.write("rejects", b"in the way")
+
+    with pytest.raises(datastores.DatastoreError) as caught:
+        copied(workspace, files / "rejects/", progress=occupy)
+    [said] = caught.value.__notes__
+    assert said == "all other rows are at duck/main.a; the same call publishes the rejected ones"
+    assert duck.scan("main.a").count() == 1
+    files.delete("rejects")
+    report = copied(workspace, files / "rejects/")
+    assert (report.rows, report.plan.is_earlier) == (1, True)
+    assert report.unfit is not None
+    assert report.unfit.rows_rejected == 3
+    assert told(rows_at(files / "rejects/")) == REJECTED
+    assert not duck.jobs()
+    assert not files.jobs()
 
 
 # What is refused before a row is moved
