@@ -218,7 +218,11 @@ def check_rows(receipts: Sequence[Receipt], notes: Sequence[PartNote], unfit: Un
     rejected = [one.rows_rejected for one in notes if one.rows_rejected is not None]
     found = sum(map(sum, rejected))
     if unfit is not None and rejected and found != unfit.rows_rejected:
-        raise _unbalanced(f"the source leaves out {unfit.rows_rejected:,} rows, and gave {found:,}")
+        raise DataError(
+            f"the source said that it leaves out {unfit.rows_rejected:,} rows, and gave {found:,}",
+            advice="Its rows differ each time they are asked for, as those of a foreign table that is "
+            "written to or of a query with random(); nothing was changed",
+        )
 
 
 def _unbalanced(message: str) -> DataError:

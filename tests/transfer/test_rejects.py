@@ -269,6 +269,22 @@ def test_rows_that_the_target_cannot_take(
     assert not staged(database)
 
 
+def test_a_source_whose_rows_differ_each_time_is_refused(
+    server: Datastore, workspace: Workspace
+) -> None:
+    # Each millisecond there is one more.
+    rows = server.query(
+        "select 'infinity'::date as day from generate_series(1, "
+        "1 + (extract(epoch from clock_timestamp()) * 1000)::bigint % 5000) as n"
+    )
+    files = workspace["files"]
+    with pytest.raises(DataError, match=r"leaves out \d+ rows, and gave \d+.*differ each time"):
+        datastores.copy(rows, files / "out/", rejects=files / "rejects/")
+    assert not files.exists("out")
+    assert not files.exists("rejects")
+    assert not files.jobs()
+
+
 def test_a_part_that_runs_again_has_its_rejected_rows_once(workspace: Workspace) -> None:
     """Of two attempts the one counts whose receipt was entered, with the rows it rejected."""
     files, seen = workspace["files"], []
@@ -491,7 +507,7 @@ def note(**values: Any) -> PartNote:
         (
             {"rows_rejected": (1,), "rejects": Receipt(part="0-a", rows=3, bytes=1)},
             2,
-            "the source leaves out 2 rows, and gave 1",
+            "the source said that it leaves out 2 rows, and gave 1",
         ),
     ],
 )
