@@ -29,6 +29,9 @@ values as one JSON object, each as its exact text or null."""
 
 # Of one part; more of them wait on the disk.
 _HELD_BYTES = 8 << 20
+# Python's objects take many times the room of Arrow's.
+_PRINTED_ROWS = 1_024
+_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 # Not every store takes U+0000, and what is no UTF-8 comes as half a pair. Both are written as in JSON.
 _NOT_PLAIN = re.compile("[\0\ud800-\udfff]")
 
@@ -53,16 +56,9 @@ class RejectedRows:
 
     def take(self, rows: pa.RecordBatch, refusals: Sequence[Refusal]) -> None:
         """Keep some rows, each with the reason why it is left out."""
-        names = rows.schema.names
-        printed = [_printed(column, name) for name, column in zip(names, rows.columns, strict=True)]
-        columns: list[list[str | None]] = [[] for _ in REJECTED]
-        for values, refusal in zip(zip(*printed, strict=True), refusals, strict=True):
-            row = dict(zip(names, values, strict=True))
-            texts = (refusal.column, refusal.reason, row[refusal.column], refusal.key, row)
-            for column, text in zip(columns, texts, strict=True):
-                column.append(_plain(text))
-        arrays = [pa.array(one, pa.string()) for one in columns]
-        self._writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=REJECTED))
+        for at in range(0, rows.num_rows, _PRINTED_ROWS):
+            some = rows.slice(at, _PRINTED_ROWS)
+            self._writer.write_batch(_rejected(some, refusals[at : at + _PRINTED_ROWS]))
         self.rows += rows.num_rows
 
     def batches(self) -> Iterator[pa.RecordBatch]:
@@ -71,6 +67,20 @@ class RejectedRows:
         self._file.seek(0)
         with pa.ipc.open_stream(pa.PythonFile(self._file, "r")) as reader:
             yield from reader
+
+
+def _rejected(rows: pa.RecordBatch, refusals: Sequence[Refusal]) -> pa.RecordBatch:
+    """Return rows as `REJECTED`."""
+    names = rows.schema.names
+    printed = [_printed(column, name) for name, column in zip(names, rows.columns, strict=True)]
+    columns: list[list[str | None]] = [[] for _ in REJECTED]
+    for values, refusal in zip(zip(*printed, strict=True), refusals, strict=True):
+        row = dict(zip(names, values, strict=True))
+        texts = (refusal.column, refusal.reason, row[refusal.column], refusal.key, row)
+        for column, text in zip(columns, texts, strict=True):
+            column.append(_plain(text))
+    arrays = [pa.array(one, pa.string()) for one in columns]
+    return pa.RecordBatch.from_arrays(arrays, schema=REJECTED)
 
 
 def _printed(array: pa.Array, column: str) -> list[Printed]:
@@ -83,7 +93,7 @@ def _printed(array: pa.Array, column: str) -> list[Printed]:
     if pa.types.is_run_end_encoded(type_):
         return _printed(pc.run_end_decode(array), column)
     if text_values.is_text(type_):
-        return [_text(scalar) for scalar in array]
+        return _texts(array)
     if pa.types.is_struct(type_):
         return _structs(array, column)
     if pa.types.is_nested(type_):
@@ -113,11 +123,13 @@ def _structs(array: pa.Array, column: str) -> list[Printed]:
     ]
 
 
-def _text(scalar: pa.Scalar) -> str | None:
-    if not scalar.is_valid:
-        return None
-    # What is no UTF-8 stays what it is, byte by byte.
-    return str(scalar.as_buffer().to_pybytes().decode(errors="surrogateescape"))
+def _texts(array: pa.Array) -> list[Printed]:
+    try:
+        return list(array.to_pylist())
+    except UnicodeDecodeError:
+        # What is no UTF-8 stays what it is, byte by byte.
+        texts = (one.as_buffer().to_pybytes() if one.is_valid else None for one in array)
+        return [None if one is None else one.decode(errors="surrogateescape") for one in texts]
 
 
 def _plain(value: Printed) -> str | None:
@@ -127,5 +139,5 @@ def _plain(value: Printed) -> str | None:
     text = value
     if not isinstance(text, str):
         # It escapes U+0000 itself.
-        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        text = _JSON.encode(value)
     return _NOT_PLAIN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)

@@ -278,7 +278,7 @@ def test_a_source_whose_rows_differ_each_time_is_refused(
         "1 + (extract(epoch from clock_timestamp()) * 1000)::bigint % 5000) as n"
     )
     files = workspace["files"]
-    with pytest.raises(DataError, match=r"leaves out \d+ rows, and gave \d+.*differ each time"):
+    with pytest.raises(DataError, match=r"leaves out .* rows, and gave .* differ each time"):
         datastores.copy(rows, files / "out/", rejects=files / "rejects/")
     assert not files.exists("out")
     assert not files.exists("rejects")
@@ -582,12 +582,20 @@ def test_one_place_takes_the_rejected_rows_of_many_tables(
 
 
 def test_values_are_printed_exactly() -> None:
+    # One letter that is no UTF-8, an empty text, and NULL.
+    ends = pa.array([0, 1, 1, 1], pa.int32()).buffers()[1]
     broken = pa.Array.from_buffers(
-        pa.string(), 1, [None, pa.py_buffer(b"\0\0\0\0\1\0\0\0"), pa.py_buffer(b"\xff")]
+        pa.string(), 3, [pa.py_buffer(b"\3"), ends, pa.py_buffer(b"\xff")]
     )
+    with RejectedRows() as rejected:
+        rejected.take(
+            pa.record_batch({"v": broken}), [Refusal(column="v", reason="no", key=None)] * 3
+        )
+        taken = pa.Table.from_batches(rejected.batches())
+    assert taken["value"].to_pylist() == ["\\udcff", "", None]
     columns = {
         "text": pa.array(["é\0"], pa.string_view()),
-        "broken": broken,
+        "broken": broken[:1],
         "bytes": pa.array([b"\xff"]),
         "json": pa.array(['{"a": 1}'], pa.json_()),
         "uuid": pa.ExtensionArray.from_storage(pa.uuid(), pa.array([bytes(16)], pa.binary(16))),

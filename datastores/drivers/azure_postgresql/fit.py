@@ -133,14 +133,14 @@ class Rejected:
         first, last = 1, 1 + len(self.names)
         rows = pa.RecordBatch.from_arrays(batch.columns[first:last], names=list(self.names))
         keys = [one.to_pylist() for one in batch.columns[last:]]
+        values = [rows.column(self.names.index(one.name)) for one in self.refused]
         refusals = []
-        for at, why in enumerate(batch.column(0).to_pylist()):
-            column = self.refused[int(why)]
-            value = rows.column(self.names.index(column.name))[at].as_py()
+        for at, why in enumerate(map(int, batch.column(0).to_pylist())):
+            column = self.refused[why]
             refusals.append(
                 Refusal(
                     column=column.name,
-                    reason=_reason(column, _cut(value)),
+                    reason=_reason(column, _cut(values[why][at].as_py())),
                     key=_named(self.key, [one[at] for one in keys]),
                 )
             )
