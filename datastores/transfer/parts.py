@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from datastores.drivers.base import Driver
+from datastores.drivers.reading import ReadPlan, Split
 from datastores.drivers.writing import JobEntry, Receipt, new_job_id
 from datastores.transfer.journal import Identity, PartNote
 from datastores.transfer.meter import Meter
@@ -129,3 +130,21 @@ class Job(ABC):
             mark is not None and self.is_unchanged(item, mark, rows, left_out)
             for item, mark, rows, left_out in pieces
         )
+
+
+def parts_of(plan: ReadPlan, max_parts: int | None) -> list[Part]:
+    """Return one part for each split, or one for all of them where the target takes no more."""
+    groups: list[tuple[Split, ...]] = [(split,) for split in plan.splits]
+    if max_parts is not None and len(groups) > max_parts:
+        groups = [plan.splits]
+    # A source without a row still has a schema to write.
+    groups = groups or [()]
+    total = plan.rows or 0
+    parts = []
+    for number, group in enumerate(groups):
+        known = [split.rows for split in group]
+        rows = None if None in known else sum(filter(None, known))
+        size = plan.bytes * rows // total if plan.bytes and rows is not None and total else None
+        label = group[0].label if len(group) == 1 else f"{len(group)} {plan.split_by}"
+        parts.append(Part(name=str(number), label=label, items=group, rows=rows, bytes=size))
+    return parts

@@ -11,6 +11,7 @@ import re
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
@@ -31,6 +32,7 @@ from datastores.rejected import REJECTED, RejectedRows
 from datastores.scan import Scan
 from datastores.transfer.endpoints import RowSource, place, resolve, table_at
 from datastores.transfer.options import CopyOptions
+from datastores.transfer.plan import CopyPlan
 from datastores.values import OnUnfit, TableName, WriteMode
 
 SCHEMA = pa.schema(
@@ -128,8 +130,23 @@ class Rejects:
         """Of the place."""
         return self.end.store.tabular
 
-    def check(self, source: RowSource, target: StorePath) -> None:
-        """Refuse a place that is one of the copy's ends, lies in one, or around one."""
+    def check(self, source: RowSource, target: StorePath) -> int | None:
+        """Refuse a place that cannot take the rejected rows; return how many parts it takes at most.
+
+        Raises:
+            ConfigurationError: It is one of the copy's ends, lies in one, or around one; or nobody
+                knows which rows the source leaves out.
+            SchemaMismatchError: What is there is no table of rejected rows.
+        """
+        if source.request.limit is not None and source.request.on_unfit.rejects:
+            raise ConfigurationError(
+                "under a limit nobody knows which rows the source leaves out",
+                advice="Copy without the limit, or without rejects",
+            )
+        self._refuse_overlap(source, target)
+        return self._plan().max_parts
+
+    def _refuse_overlap(self, source: RowSource, target: StorePath) -> None:
         ends = [("target", target.store.tabular, table_at(target))]
         if source.request.table is not None:
             ends.append(("source", source.driver, source.request.table))
@@ -143,12 +160,7 @@ class Rejects:
                     advice="Name a place of their own; nothing was changed",
                 )
 
-    def plan(self) -> WritePlan:
-        """Check the place as it is now; nothing is written.
-
-        Raises:
-            SchemaMismatchError: What is there is no table of rejected rows.
-        """
+    def _plan(self) -> WritePlan:
         with located(**self._context):
             try:
                 return self.driver.plan_write(self._request("plan"))
@@ -157,14 +169,18 @@ class Rejects:
                     error.advice = "Name a new file, or a folder to add to: end the path with '/'"
                 raise
 
-    def begin(self, job: str, said: Mapping[str, Any], *, anew: bool) -> RejectsWrite:
-        """Prepare the staging for a job, which may go on from an earlier call.
+    def begin(self, plan: CopyPlan, *, anew: bool) -> RejectsWrite:
+        """Prepare the staging for a copy, which may go on from an earlier call.
 
         Args:
-            job: The copy's.
-            said: Of all rows: when the copy began, its source and its target.
+            plan: Of the copy.
             anew: Whether nothing of an earlier call is of use.
         """
+        began = datetime.now(UTC)
+        said = {"source": plan.source, "target": plan.target, "rejected_at": began}
+        return self._begun(plan.job, said, anew=anew)
+
+    def _begun(self, job: str, said: Mapping[str, Any], *, anew: bool) -> RejectsWrite:
         ours = rejects_job(job)
         with located(**self._context):
             entry = self.driver.find_job(ours)
@@ -183,7 +199,7 @@ class Rejects:
             if entry is not None and entry.state is JobState.PUBLISHED:
                 self.driver.forget_job(entry.job)
         if entry is not None and entry.state is JobState.WRITING:
-            write = self.begin(job, {}, anew=False)
+            write = self._begun(job, {}, anew=False)
             write.publish(receipts)
             write.discard()
 

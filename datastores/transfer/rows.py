@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
@@ -21,7 +20,7 @@ from datastores.drivers.writing import (
     WriteSession,
     new_job_id,
 )
-from datastores.errors import ConfigurationError, ConflictError, located
+from datastores.errors import ConflictError, located
 from datastores.scan import Scan
 from datastores.transfer.compare import compare
 from datastores.transfer.comparison import Comparison
@@ -32,7 +31,7 @@ from datastores.transfer.increment import CursorIncrement, has_table
 from datastores.transfer.journal import Identity, PartNote, check_rows
 from datastores.transfer.new_files import FileIncrement, SourceFiles
 from datastores.transfer.options import DEFAULT_WORKERS, FILE_OPTIONS, CopyOptions
-from datastores.transfer.parts import Job, Part
+from datastores.transfer.parts import Job, Part, parts_of
 from datastores.transfer.plan import CopyColumn, CopyPlan
 from datastores.transfer.rejects import Rejects, RejectsWrite
 from datastores.transfer.row_work import Context, RowWork
@@ -59,7 +58,6 @@ class RowJob(Job):
         entry: JobEntry | None,
     ) -> None:
         super().__init__(identity, entry)
-        self._began = datetime.now(UTC)
         self._source = row_source(source, options)
         self._target = target
         self._command = _command(source, target, options)
@@ -69,7 +67,7 @@ class RowJob(Job):
         self._session: WriteSession | None = None
         self._rejects = Rejects.of(options)
         self._rejects_write: RejectsWrite | None = None
-        rejects_parts = self._check_rejects()
+        rejects_parts = self._rejects.check(self._source, target) if self._rejects else None
         policies = self._policies(options)
         workers = options.get("workers", DEFAULT_WORKERS)
         executor = options.get("executor")
@@ -109,7 +107,7 @@ class RowJob(Job):
             raise
         nothing_new = self._increment is not None and self._increment.is_empty
         self.parts = (
-            [] if nothing_new else _parts(self._read_plan, write_plan.max_parts or rejects_parts)
+            [] if nothing_new else parts_of(self._read_plan, write_plan.max_parts or rejects_parts)
         )
         if not by_others:
             self._request = replace(self._request, parts=len(self.parts))
@@ -140,12 +138,7 @@ class RowJob(Job):
                 self.plan = replace(self.plan, job=self._request.job)
                 self._session = self._driver.begin(self._request)
         if self._rejects:
-            said = {
-                "source": self.plan.source,
-                "target": self.plan.target,
-                "rejected_at": self._began,
-            }
-            self._rejects_write = self._rejects.begin(self._request.job, said, anew=entry is None)
+            self._rejects_write = self._rejects.begin(self.plan, anew=entry is None)
         return entry
 
     @override
@@ -166,11 +159,8 @@ class RowJob(Job):
     @override
     def ends(self) -> Mapping[str, Driver]:
         source, target = self._source, self._target.store
-        ends: dict[str, Driver] = {source.store or source.label: source.driver}
-        ends[target.label] = self._driver
-        if self._rejects:
-            ends[self._rejects.end.store.label] = self._rejects.driver
-        return ends
+        rejects = {self._rejects.end.store.label: self._rejects.driver} if self._rejects else {}
+        return {source.store or source.label: source.driver, target.label: self._driver, **rejects}
 
     @override
     def is_unchanged(self, item: Split, mark: str, rows: int, rejected: int | None) -> bool:
@@ -283,27 +273,14 @@ class RowJob(Job):
         with self._at_target("plan_write"):
             return self._driver.plan_write(self._request)
 
-    def _check_rejects(self) -> int | None:
-        """Refuse a place that cannot take the rejected rows; return how many parts it takes."""
-        if self._rejects is None:
-            return None
-        request = self._source.request
-        if request.limit is not None and request.on_unfit.rejects:
-            raise ConfigurationError(
-                "under a limit nobody knows which rows the source leaves out",
-                advice="Copy without the limit, or without rejects",
-            )
-        self._rejects.check(self._source, self._target)
-        return self._rejects.plan().max_parts
-
     def _policies(self, options: CopyOptions) -> OnUnfit:
         """Return what becomes of values that do not fit; one end at least has to know how."""
         policies = OnUnfit.parse(options.get("on_unfit"))
         drivers = (self._source.driver, self._driver)
         if policies and not options.get("types"):
             declared = any(one.capabilities.on_unfit for one in drivers)
-            word = "rejects" if self._rejects else "on_unfit"
-            require(self._driver, f"copy with {word}", declared=declared)
+            what = f"copy with {'rejects' if self._rejects else 'on_unfit'}"
+            require(self._driver, what, declared=declared)
         return policies
 
     def _write_request(self, options: CopyOptions, policies: OnUnfit) -> WriteRequest:
@@ -402,24 +379,6 @@ class RowJob(Job):
             "operation": operation,
             "target": place(self._target),
         }
-
-
-def _parts(plan: ReadPlan, max_parts: int | None) -> list[Part]:
-    """Return one part for each split, or one for all of them where the target takes no more."""
-    groups: list[tuple[Split, ...]] = [(split,) for split in plan.splits]
-    if max_parts is not None and len(groups) > max_parts:
-        groups = [plan.splits]
-    # A source without a row still has a schema to write.
-    groups = groups or [()]
-    total = plan.rows or 0
-    parts = []
-    for number, group in enumerate(groups):
-        known = [split.rows for split in group]
-        rows = None if None in known else sum(filter(None, known))
-        size = plan.bytes * rows // total if plan.bytes and rows is not None and total else None
-        label = group[0].label if len(group) == 1 else f"{len(group)} {plan.split_by}"
-        parts.append(Part(name=str(number), label=label, items=group, rows=rows, bytes=size))
-    return parts
 
 
 def _command(source: StorePath | Scan, target: StorePath, options: CopyOptions) -> str:
