@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from datastores.drivers.writing import Receipt, WriteSession
     from datastores.types.convert import Conversion
+    from datastores.types.unfit import Refusal, Take
     from datastores.values import Unfit
 
 
@@ -58,8 +59,10 @@ def write_part(
     part: str,
     batches: pa.RecordBatchReader,
     conversion: Conversion,
+    *,
     watch: Callable[[pa.RecordBatchReader], pa.RecordBatchReader] | None = None,
     note: Callable[[Unfit], str] | None = None,
+    take: Take | None = None,
 ) -> Receipt:
     """Convert and stage one part; the receipt says what did not fit, on both ways.
 
@@ -70,11 +73,17 @@ def write_part(
         conversion: To the target's columns.
         watch: Sees exactly the rows that are staged.
         note: Asked for once they are: what to keep with the receipt. It is told what did not fit.
+        take: Handed the rows that are left out, under the target's names.
     """
+
+    def take_before(rows: pa.RecordBatch, refusals: Sequence[Refusal]) -> None:
+        if take is not None:
+            take(conversion.renamed(rows), refusals)
+
     before, at_target = conversion.sieve(session.request.keys), session.sieve()
-    rows = conversion.apply(before.reader(batches))
+    rows = conversion.apply(before.reader(batches, take_before if take else None))
     if at_target is not None:
-        rows = at_target.reader(rows)
+        rows = at_target.reader(rows, take)
 
     def unfit() -> Unfit:
         return before.unfit + at_target.unfit if at_target is not None else before.unfit

@@ -12,7 +12,7 @@ from typing_extensions import override
 from datastores.display import html_table
 from datastores.drivers.base import Driver, FileDriver, TableDriver, require
 from datastores.drivers.registry import driver_class
-from datastores.drivers.writing import JobEntry
+from datastores.drivers.writing import JobEntry, rejects_job
 from datastores.errors import ConfigurationError, DataError, NotFoundError, did_you_mean, located
 from datastores.values import Capabilities
 
@@ -131,8 +131,8 @@ class Store:
         At a file store a publish that was interrupted is finished first: some of it may show already.
 
         Args:
-            *jobs: Their ids, whether they live or not. Without any, all at which no process works,
-                this one or another.
+            *jobs: Their ids, whether they live or not; rejected rows that they staged here go too.
+                Without any, all at which no process works, this one or another.
 
         Raises:
             NotFoundError: There is no such job.
@@ -155,8 +155,10 @@ class Store:
                     raise NotFoundError(
                         f"no job {job!r}", advice=did_you_mean(job, known, "The jobs are")
                     )
+            rejects = [one for one in map(rejects_job, jobs) if one in known]
+            for job in (*jobs, *rejects):
                 driver.forget_job(job)
-            return [known[job] for job in jobs]
+            return [known[job] for job in (*jobs, *rejects)]
 
     def close(self) -> None:
         """Close what the store opened; using it again opens it again."""

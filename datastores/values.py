@@ -114,6 +114,11 @@ class OnUnfit:
         policies = {self.default, *(policy for _, policy in self.columns)}
         return policies != {UnfitPolicy.RAISE}
 
+    @property
+    def rejects(self) -> bool:
+        """Whether rows may be left out."""
+        return UnfitPolicy.REJECT in {self.default, *(policy for _, policy in self.columns)}
+
     def for_column(self, name: str) -> UnfitPolicy:
         """Return one column's policy."""
         return dict(self.columns).get(name, self.default)
@@ -150,7 +155,8 @@ def _policy(word: str) -> UnfitPolicy:
 
 def how_to_choose(column: str) -> str:
     """Return how a user says what becomes of a column's values that do not fit."""
-    return f'on_unfit={{"{column}": "null"}} or --on-unfit {column}=null, text or reject'
+    choice = f'on_unfit={{"{column}": "null"}} or --on-unfit {column}=null, text or reject'
+    return f"{choice}; a copy keeps rejected rows where rejects= or --rejects says"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ from datastores.cli.options import (
     given,
     names,
     option_pairs,
+    rejects_option,
     rename_option,
     report_file,
     types_option,
@@ -160,6 +161,7 @@ def _options(command: Any) -> Any:
 @click.argument("target")
 @_options
 @unfit_option
+@rejects_option
 @common
 @click.pass_obj
 def cp(  # noqa: PLR0913  # one for each word that copy itself does not take
@@ -189,7 +191,8 @@ def cp(  # noqa: PLR0913  # one for each word that copy itself does not take
     if dry_run and report_file is not None:
         raise click.UsageError("--report goes without --dry-run, which copies nothing")
     with Workspace.load(file) as workspace, contextlib.ExitStack() as stack:
-        options = given(words)
+        # Where the name in --rejects is looked up.
+        options = {"workspace": workspace, **given(words)}
         if dask is not None:
             options = {**stack.enter_context(on_dask(dask)), **options}
         start, end = _source(workspace, source, sql, parameters), workspace.locate(target)

@@ -13,6 +13,7 @@ from datastores.cli.options import (
     example,
     given,
     option_pairs,
+    rejects_option,
     report_file,
     unfit_option,
     workers_option,
@@ -76,6 +77,7 @@ _MODES = (WriteMode.CREATE, WriteMode.APPEND, WriteMode.REPLACE, WriteMode.CREAT
 )
 @click.option("--dry-run", is_flag=True, help="Show the tables in their order, and copy nothing.")
 @unfit_option
+@rejects_option
 @common
 @click.pass_obj
 def cp_all(
@@ -102,7 +104,8 @@ def cp_all(
     if report_file is not None and report_file.suffix != ".json":
         raise click.UsageError("the report of many tables is JSON: name a file that ends in .json")
     with Workspace.load(file) as workspace:
-        options = given(words)
+        # Where the name in --rejects is looked up.
+        options = {"workspace": workspace, **given(words)}
         ends = [_place(workspace, one) for one in (source, target)]
         if dry_run:
             plan = plan_copy_all(*ends, **options)

@@ -15,7 +15,7 @@ from datastores.cli.signals import StopSignals
 from datastores.cli.text import print_table
 from datastores.datastore import Datastore
 from datastores.display import format_bytes
-from datastores.drivers.writing import JobEntry
+from datastores.drivers.writing import JobEntry, rejects_job
 from datastores.errors import ConfigurationError, DatastoreError, NotFoundError
 from datastores.workspace import Workspace
 
@@ -53,7 +53,7 @@ def resume(signals: StopSignals, /, job: str, *, file: str | None, as_json: bool
         source, target, options = call_of(entry)
         ends = workspace.locate(source), workspace.locate(target)
         # Its id follows from the arguments, unless the user chose it.
-        words: Any = {**options, "job": job}
+        words: Any = {**options, "job": job, "workspace": workspace}
         if as_json:
             print_record(copy(*ends, **words).to_dict())
         else:
@@ -80,9 +80,13 @@ def clean(ids: tuple[str, ...], *, store: str | None, file: str | None, as_json:
             there = workspace[store]
             removed = [(there, one) for one in there.clean(*ids)]
         else:
-            removed = [_find(workspace, one, as_json=as_json) for one in ids]
-            for there, entry in removed:
-                there.clean(entry.job)
+            found = [_find(workspace, one, as_json=as_json) for one in ids]
+            removed = [(there, one) for there, job in found for one in there.clean(job.job)]
+            # Rejected rows may wait in another store.
+            rejects = {rejects_job(one) for one in ids}
+            for there, job in list(_jobs(workspace, (), as_json=as_json)):
+                if job.job in rejects:
+                    removed += [(there, one) for one in there.clean(job.job)]
         _show(removed, as_json=as_json)
 
 

@@ -78,6 +78,14 @@ def unfit_option(command: Command) -> Command:
     )(command)
 
 
+rejects_option = click.option(
+    "--rejects",
+    metavar="URL",
+    help="Where rejected rows go, with the reasons: a table or a folder to add to, or a new file. "
+    "Alone it says --on-unfit reject.",
+)
+
+
 def example(*lines: str) -> str:
     """Return the epilog of a command's help: commands that work as they stand."""
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)

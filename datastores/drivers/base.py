@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from fsspec import AbstractFileSystem
 
+    from datastores.types.unfit import Refusal
+
 
 class Driver(ABC):
     """One data service, reached by one config."""
@@ -210,13 +212,28 @@ class TableDriver(Driver):
     def read(self, split: Split) -> pa.RecordBatchReader:
         """Stream one split; no batch is empty, and none exceeds the request's `batch_rows`."""
 
-    def is_unchanged(self, split: Split, mark: str, rows: int) -> bool:  # noqa: ARG002
+    def rejected(self, split: Split) -> Iterator[tuple[pa.RecordBatch, Sequence[Refusal]]]:  # noqa: ARG002
+        """Yield the rows of a split that the request's policies leave out, and why each of them is.
+
+        They are those that `ReadPlan.unfit` counts, under the plan's snapshot, in batches that have the
+        plan's columns as text. None from a driver that reads every row.
+        """
+        return iter(())
+
+    def is_unchanged(
+        self,
+        split: Split,
+        mark: str,
+        rows: int,  # noqa: ARG002
+        rejected: int | None = None,  # noqa: ARG002
+    ) -> bool:
         """Return whether a split holds the very rows that one with that mark did in an earlier plan.
 
         Args:
             split: Of a plan that is open.
             mark: Of the earlier split.
             rows: How many rows were read of it.
+            rejected: How many `rejected` gave of it; None if it was not asked, and they do not count.
         """
         return split.mark == mark
 

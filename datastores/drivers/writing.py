@@ -25,6 +25,12 @@ def new_job_id() -> str:
     return uuid.uuid4().hex[:12]
 
 
+def rejects_job(job: str) -> str:
+    """Return the id under which a job's rejected rows are staged, where they go."""
+    # Together with the longest id it still fits into the names of PostgreSQL's staging.
+    return f"{job}-rej"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WriteRequest:
     """What to write where. The same values serve planning, staging and publishing."""

@@ -18,7 +18,7 @@ from datastores.errors import DatastoreError, NotFoundError, UnsupportedOperatio
 from datastores.testing.arrow import TYPES, assert_same_table, tables
 from datastores.testing.table_case import TableCase, read, read_request, write
 from datastores.types.fields import without_metadata
-from datastores.values import Snapshot, TableName, WriteMode
+from datastores.values import OnUnfit, Snapshot, TableName, WriteMode
 
 ROWS = 300
 FILTERS: tuple[Any, ...] = (
@@ -111,6 +111,17 @@ class ReadingConformance(TableCase):
         self, driver: TableDriver, table: TableName, rows: pa.Table, batch_rows: int
     ) -> None:
         assert_same_table(read(driver, table, 2, batch_rows=batch_rows), rows)
+
+    def test_rows_that_are_left_out_are_handed_over(
+        self, driver: TableDriver, table: TableName
+    ) -> None:
+        write(driver, table, sample())
+        policies = OnUnfit.parse("reject") if driver.capabilities.on_unfit else OnUnfit()
+        with driver.plan_read(ScanRequest(table=table, on_unfit=policies), 3) as plan:
+            counted = plan.unfit()
+            handed = [len(why) for one in plan.splits for _, why in driver.rejected(one)]
+        assert counted is not None
+        assert sum(handed) == counted.rows_rejected
 
     @pytest.mark.parametrize("splits", [1, 3])
     @pytest.mark.parametrize("filters", FILTERS, ids=str)

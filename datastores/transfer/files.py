@@ -176,7 +176,7 @@ class FileJob(Job):
         return {one.label: one.driver for one in (self._source, self._target)}
 
     @override
-    def is_unchanged(self, item: SourceFile, mark: str, rows: int) -> bool:
+    def is_unchanged(self, item: SourceFile, mark: str, rows: int, rejected: int | None) -> bool:
         return item.mark == mark
 
     @override

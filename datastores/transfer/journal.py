@@ -6,15 +6,15 @@ import dataclasses
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from datastores.datastore import StorePath
-from datastores.drivers.journal import dump, load
-from datastores.drivers.writing import JobEntry
-from datastores.errors import ConfigurationError
+from datastores.drivers.journal import dump, load, receipt_values, receipts_of
+from datastores.drivers.writing import JobEntry, Receipt
+from datastores.errors import ConfigurationError, DataError
 from datastores.scan import Scan
 from datastores.transfer.endpoints import place
 from datastores.types.digest import Digest
@@ -151,16 +151,44 @@ class PartNote:
     digest: Digest | None
     """Of the rows as they were sent, if they were to be verified."""
     unfit: Unfit
+    """On the way to the target."""
+    rows_rejected: tuple[int, ...] | None = None
+    """Of each piece, by the source itself; None if they were not asked for."""
+    rejects: Receipt | None = None
+    """Of the part's rejected rows, where they are kept and there are any."""
 
     def dump(self) -> str:
         """Return it as text."""
-        return dump(dataclasses.asdict(self))
+        rejects = receipt_values([self.rejects] if self.rejects else [])
+        return dump({**dataclasses.asdict(self), "rejects": rejects})
+
+    def check(self, receipt: Receipt) -> None:
+        """Refuse a part of which a row is neither staged nor left out, or is both.
+
+        Raises:
+            DataError: There is such a row, which is a defect.
+        """
+        read, left_out = sum(self.rows_read), self.unfit.rows_rejected
+        if read != receipt.rows + left_out:
+            raise _unbalanced(
+                f"part {receipt.part} has {read:,} rows, and {receipt.rows:,} are staged and "
+                f"{left_out:,} left out"
+            )
+        if self.rows_rejected is None:
+            return
+        kept = self.rejects.rows if self.rejects else 0
+        if kept != left_out + sum(self.rows_rejected):
+            raise _unbalanced(
+                f"{left_out + sum(self.rows_rejected):,} rows of part {receipt.part} are left out, and "
+                f"{kept:,} are staged as rejected"
+            )
 
     @classmethod
     def load(cls, text: str, part: str) -> PartNote:
         """Return what was dumped."""
         values = load(text, f"the journal of part {part}")
         unfit, digest = values["unfit"], values["digest"]
+        rejected = values["rows_rejected"]
         examples = tuple(UnfitExample(**one) for one in unfit["examples"])
         return cls(
             call=values["call"],
@@ -169,7 +197,36 @@ class PartNote:
             bytes_read=values["bytes_read"],
             digest=None if digest is None else Digest(**digest),
             unfit=Unfit(**{**unfit, "examples": examples}),
+            rows_rejected=None if rejected is None else tuple(rejected),
+            rejects=next(iter(receipts_of(values["rejects"])), None),
         )
+
+
+def check_rows(receipts: Sequence[Receipt], notes: Sequence[PartNote], unfit: Unfit | None) -> None:
+    """Refuse to publish if rows read are not rows written and rejected.
+
+    Args:
+        receipts: Of all parts.
+        notes: Of the same ones.
+        unfit: What the source said that it leaves out; None if it does not know.
+
+    Raises:
+        DataError: They are not, which is a defect.
+    """
+    for receipt, note in zip(receipts, notes, strict=True):
+        note.check(receipt)
+    rejected = [one.rows_rejected for one in notes if one.rows_rejected is not None]
+    found = sum(map(sum, rejected))
+    if unfit is not None and rejected and found != unfit.rows_rejected:
+        raise DataError(
+            f"the source said that it leaves out {unfit.rows_rejected:,} rows, and gave {found:,}",
+            advice="Its rows differ each time they are asked for, as those of a foreign table that is "
+            "written to or of a query with random(); nothing was changed",
+        )
+
+
+def _unbalanced(message: str) -> DataError:
+    return DataError(message, advice="That is a defect of datastores; nothing was changed")
 
 
 def _named(end: StorePath | Scan) -> list[Any]:
@@ -210,6 +267,8 @@ def _call(
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, StorePath) and value.store.name:
+        return str(value)
     if isinstance(value, OnUnfit) and not value.columns:
         return str(value.default)
     if isinstance(value, OnUnfit) and value.default is UnfitPolicy.RAISE:

@@ -18,6 +18,7 @@ from datastores.transfer.endpoints import place, resolve
 from datastores.transfer.journal import Identity
 from datastores.transfer.many_report import CopyAllPlan, CopyAllReport
 from datastores.transfer.options import CopyAllOptions, CopyOptions, refuse_unknown
+from datastores.transfer.rejects import Rejects
 from datastores.transfer.report import CopyReport
 from datastores.transfer.run import Call
 from datastores.transfer.selection import Globs, TableCopy, select
@@ -146,6 +147,10 @@ def _planned(
 ) -> Iterator[_Whole]:
     refuse_unknown(options, CopyAllOptions, "copy_all")
     start, end = _whole(source, options), _whole(target, options)
+    rejects = Rejects.of(cast("CopyOptions", options))
+    if rejects is not None:
+        # Each table's copy looks up no names of its own.
+        options = {**options, "rejects": rejects.end}
     mode = WriteMode.parse(options.get("mode", WriteMode.CREATE))
     patterns = {"include": include, "exclude": exclude}
     identity = Identity.of_all(start, end, {**options, **patterns})
@@ -174,6 +179,7 @@ def _planned(
             tables=tuple(plans),
             notes=tuple("; ".join(one.notes) for one in chosen.tables[done:]),
             left_out=(*left_out, *chosen.left_out),
+            rejects=rejects.label if rejects else None,
         )
         yield _Whole(plan, calls[done:])
 

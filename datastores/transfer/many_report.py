@@ -12,7 +12,8 @@ from typing_extensions import override
 
 from datastores.display import format_bytes, html_table, text_table
 from datastores.transfer.plan import CopyPlan
-from datastores.transfer.report import CopyReport
+from datastores.transfer.report import CopyReport, rejected_words
+from datastores.values import Unfit
 
 _PLAN_HEADS = ("source", "target", "rows", "size", "parts", "note")
 _REPORT_HEADS = ("source", "target", "rows", "files", "written", "seconds", "note")
@@ -34,10 +35,12 @@ class CopyAllPlan:
     """For each table what a user should know of it, or nothing."""
     left_out: tuple[tuple[str, str], ...]
     """Names of tables and views that are not copied, each with the reason."""
+    rejects: str | None = None
+    """Where the rejected rows of all tables go; None if they are only counted."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain values."""
-        own = ("job", "source", "target", "mode", "snapshot", "notes", "left_out")
+        own = ("job", "source", "target", "mode", "snapshot", "notes", "left_out", "rejects")
         plain = {name: getattr(self, name) for name in own}
         return plain | {"tables": [one.to_dict() for one in self.tables]}
 
@@ -53,6 +56,7 @@ class CopyAllPlan:
             f"{self.source}  ->  {self.target}",
             f"{count} {'table' if count == 1 else 'tables'}, {shared}",
             f"mode {self.mode} · each table for itself, in this order",
+            *([f"rejected rows go to {self.rejects}"] if self.rejects else []),
             *left_out_lines(self.left_out),
         ]
 
@@ -141,9 +145,12 @@ class CopyAllReport:
         counts = [f"{number:,} {word}" for number, word in amounts if number] or ["0 rows"]
         count = len(self.tables)
         one_moment = "all as of one moment" if self.is_one_moment else "each as of its own moment"
+        unfit = sum((one.unfit or Unfit() for one in self.tables), start=Unfit())
+        place = self.plan.rejects
         copied = f"copied {count} {'table' if count == 1 else 'tables'}, {', '.join(counts)}, "
         return [
             f"{copied}{format_bytes(self.bytes_written)} written in {self.seconds:.1f} s",
+            *([rejected_words(unfit, place)] if place else []),
             *left_out_lines(self.left_out),
             f"job {self.job} finished, {one_moment}",
         ]

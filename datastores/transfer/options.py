@@ -51,6 +51,9 @@ class CopyOptions(TypedDict, total=False):
     on_unfit: OnUnfit | str | Mapping[str, str]
     """What becomes of values that the target, or Arrow on the way, cannot hold: `raise` if not given,
     else `null`, `text` or `reject`, for all columns or by new name."""
+    rejects: Any
+    """Where the rows go that `on_unfit` leaves out, with the reasons: a URL or `store / "path"` of a table
+    or folder, which is added to, or of a new file. Without `on_unfit` that is `reject` then."""
     partition_by: Sequence[str]
     """Columns that become Hive folders at a file store, by new name."""
     rows_per_file: int
@@ -90,6 +93,8 @@ class CopyAllOptions(TypedDict, total=False):
     workspace: Workspace
     mode: str
     on_unfit: OnUnfit | str | Mapping[str, str]
+    rejects: Any
+    """One place for the rejected rows of all tables."""
     rows_per_file: int
     format: str
     format_options: Mapping[str, Any]
@@ -117,6 +122,7 @@ ROW_OPTIONS = frozenset(
         "rename",
         "types",
         "on_unfit",
+        "rejects",
         "partition_by",
         "rows_per_file",
         "format",

@@ -10,7 +10,7 @@ from datastores import __version__
 from datastores.display import format_bytes
 from datastores.transfer.markup import element, page, table, terms
 from datastores.transfer.plan import COLUMN_HEADS, CopyPlan, unfit_lines
-from datastores.transfer.report import CopyReport, speed
+from datastores.transfer.report import CopyReport, rejected_words, speed
 from datastores.transfer.timeline import timeline, workers_of
 
 
@@ -84,6 +84,7 @@ def _plan(plan: CopyPlan) -> Iterator[ET.Element]:
             ("Parts", counted),
             ("Estimate", ", ".join(estimates) or "none"),
             ("Rows travel as", plan.bulk_path) if plan.columns else ("Travel", plan.bulk_path),
+            *([("Rejected rows", f"go to {plan.rejects}")] if plan.rejects else []),
         ]
     )
     if plan.columns:
@@ -155,6 +156,8 @@ def _guarantees(report: CopyReport) -> Iterator[ET.Element]:
         left_out = unfit.rows_rejected
         whole = f"{report.rows:,} copied + {left_out:,} left out = {report.rows + left_out:,} read"
         facts.append(("Rows", whole))
+    if report.rejects is not None:
+        facts.append(("Rejected rows", rejected_words(report.unfit, report.rejects)))
     yield terms(facts)
     if unfit and unfit.examples:
         yield element("h3", "The first values that were not held")

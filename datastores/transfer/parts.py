@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from datastores.drivers.base import Driver
+from datastores.drivers.reading import ReadPlan, Split
 from datastores.drivers.writing import JobEntry, Receipt, new_job_id
 from datastores.transfer.journal import Identity, PartNote
 from datastores.transfer.meter import Meter
@@ -48,6 +49,8 @@ class Job(ABC):
 
     plan: CopyPlan
     parts: Sequence[Part]
+    is_half_published: bool = False
+    """Whether the target has its rows, and those that were left out are still to be published."""
 
     def __init__(self, identity: Identity, entry: JobEntry | None) -> None:
         self.call = new_job_id()
@@ -68,7 +71,7 @@ class Job(ABC):
         """Return the drivers that parts are read and written with, by their stores' names."""
 
     @abstractmethod
-    def is_unchanged(self, item: Any, mark: str, rows: int) -> bool:
+    def is_unchanged(self, item: Any, mark: str, rows: int, rejected: int | None) -> bool:
         """Return whether the source holds what it did when an item had that mark and so many rows."""
 
     @abstractmethod
@@ -86,6 +89,10 @@ class Job(ABC):
     @abstractmethod
     def leave(self) -> bool:
         """Let go of the staging, which stays for a later call; return whether finished parts do."""
+
+    def leave_entry(self) -> None:
+        """Let go of a job that is published, whose entry in the target's journal stays to say so."""
+        self.leave()
 
     @abstractmethod
     def discard(self) -> None:
@@ -105,18 +112,39 @@ class Job(ABC):
         for receipt in entry.receipts if entry else ():
             note = PartNote.load(receipt.note, receipt.part)
             part = parts.get(receipt.part)
-            if part is not None and self._is_proved(part, note):
+            if part is not None and self.is_proved(part, note):
                 kept[part.name] = receipt, note
             else:
                 self.forget(receipt.part)
         return kept
 
-    def _is_proved(self, part: Part, note: PartNote) -> bool:
+    def is_proved(self, part: Part, note: PartNote) -> bool:
+        """Return whether what an earlier call staged of a part is what this one would."""
         if self.plan.verify and note.digest is None:
             return False
         if len(note.marks) != len(part.items):
             return False
-        pieces = zip(part.items, note.marks, note.rows_read, strict=True)
+        rejected = note.rows_rejected or [None] * len(part.items)
+        pieces = zip(part.items, note.marks, note.rows_read, rejected, strict=True)
         return all(
-            mark is not None and self.is_unchanged(item, mark, rows) for item, mark, rows in pieces
+            mark is not None and self.is_unchanged(item, mark, rows, left_out)
+            for item, mark, rows, left_out in pieces
         )
+
+
+def parts_of(plan: ReadPlan, max_parts: int | None) -> list[Part]:
+    """Return one part for each split, or one for all of them where the target takes no more."""
+    groups: list[tuple[Split, ...]] = [(split,) for split in plan.splits]
+    if max_parts is not None and len(groups) > max_parts:
+        groups = [plan.splits]
+    # A source without a row still has a schema to write.
+    groups = groups or [()]
+    total = plan.rows or 0
+    parts = []
+    for number, group in enumerate(groups):
+        known = [split.rows for split in group]
+        rows = None if None in known else sum(filter(None, known))
+        size = plan.bytes * rows // total if plan.bytes and rows is not None and total else None
+        label = group[0].label if len(group) == 1 else f"{len(group)} {plan.split_by}"
+        parts.append(Part(name=str(number), label=label, items=group, rows=rows, bytes=size))
+    return parts

@@ -76,6 +76,8 @@ class CopyPlan:
     """How many parts an earlier call of the job has finished, as far as that is known yet."""
     unfit: Unfit | None = field(default_factory=Unfit)
     """What the source's policies null and leave out; None if a limit leaves it open."""
+    rejects: str | None = None
+    """Where the rows go that are left out; None if they are only counted."""
 
     @property
     def is_earlier(self) -> bool:
@@ -125,6 +127,8 @@ class CopyPlan:
                 f"goes on from job {self.job}: {self.parts_kept} of {count} parts are there, and their "
                 f"source has not changed; {left} to go"
             )
+        if self.rejects is not None:
+            lines.append(f"rejected rows go to {self.rejects}")
         return lines + unfit_lines(self.unfit)
 
     def details(self) -> str:

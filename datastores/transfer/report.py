@@ -18,6 +18,7 @@ from datastores.values import Unfit
 _RETRIES = ("retry", "retries")
 _OF_THE_PLAN = (
     *("job", "source", "target", "mode", "parts", "parts_kept", "workers", "snapshot", "publish"),
+    "rejects",
 )
 _SHOWN = (
     *_OF_THE_PLAN,
@@ -105,6 +106,11 @@ class CopyReport:
         """How the result appeared."""
         return self.plan.publish
 
+    @property
+    def rejects(self) -> str | None:
+        """Where the rows are that were left out; None if they were only counted."""
+        return self.plan.rejects
+
     def archived_words(self) -> str:
         """Return for people what was moved to the archive, if there is one."""
         return f"{self.archived:,} {'file' if self.archived == 1 else 'files'} moved to {self.plan.archive}"
@@ -139,6 +145,8 @@ class CopyReport:
         if self.archived is not None:
             lines.append(self.archived_words())
         lines += unfit_lines(self.unfit)
+        if self.rejects is not None:
+            lines.append(rejected_words(self.unfit, self.rejects))
         if self.digest is not None:
             shown = f"{self.digest[:4]}…{self.digest[-4:]}"
             lines.append(f"verified: both sides {self.rows:,} rows, digest {shown}")
@@ -152,6 +160,14 @@ class CopyReport:
         plain = self.to_dict() | {"unfit": ", ".join(unfit_lines(self.unfit)) or None}
         rows = [(name, plain[name]) for name in _SHOWN if plain[name] is not None]
         return html_table(("copy", ""), rows)
+
+
+def rejected_words(unfit: Unfit | None, place: str) -> str:
+    """Return for people how many rejected rows are at their place."""
+    count = unfit.rows_rejected if unfit else 0
+    if not count:
+        return f"no row was rejected; {place} is as it was"
+    return f"{count:,} rejected {'row is' if count == 1 else 'rows are'} in {place}"
 
 
 def speed(rows: int, seconds: float) -> str:

@@ -28,11 +28,12 @@ from datastores.transfer.endpoints import RowSource, place, row_source, table_at
 from datastores.transfer.executors import is_local
 from datastores.transfer.expectation import Expectation
 from datastores.transfer.increment import CursorIncrement, has_table
-from datastores.transfer.journal import Identity
+from datastores.transfer.journal import Identity, PartNote, check_rows
 from datastores.transfer.new_files import FileIncrement, SourceFiles
 from datastores.transfer.options import DEFAULT_WORKERS, FILE_OPTIONS, CopyOptions
-from datastores.transfer.parts import Job, Part
+from datastores.transfer.parts import Job, Part, parts_of
 from datastores.transfer.plan import CopyColumn, CopyPlan
+from datastores.transfer.rejects import Rejects, RejectsWrite
 from datastores.transfer.row_work import Context, RowWork
 from datastores.transfer.sides import Side
 from datastores.types.convert import Conversion
@@ -64,6 +65,9 @@ class RowJob(Job):
         with self._at_target("copy"):
             self._increment = self._increment_of(source, options)
         self._session: WriteSession | None = None
+        self._rejects = Rejects.of(options)
+        self._rejects_write: RejectsWrite | None = None
+        rejects_parts = self._rejects.check(self._source, target) if self._rejects else None
         policies = self._policies(options)
         workers = options.get("workers", DEFAULT_WORKERS)
         executor = options.get("executor")
@@ -102,7 +106,9 @@ class RowJob(Job):
             self.close()
             raise
         nothing_new = self._increment is not None and self._increment.is_empty
-        self.parts = [] if nothing_new else _parts(self._read_plan, write_plan.max_parts)
+        self.parts = (
+            [] if nothing_new else parts_of(self._read_plan, write_plan.max_parts or rejects_parts)
+        )
         if not by_others:
             self._request = replace(self._request, parts=len(self.parts))
         self.plan = self._copy_plan(write_plan, workers, unfit)
@@ -131,6 +137,8 @@ class RowJob(Job):
                 self._request, entry = replace(self._request, job=new_job_id()), None
                 self.plan = replace(self.plan, job=self._request.job)
                 self._session = self._driver.begin(self._request)
+        if self._rejects:
+            self._rejects_write = self._rejects.begin(self.plan, anew=entry is None)
         return entry
 
     @override
@@ -145,17 +153,24 @@ class RowJob(Job):
             session=self._session,
             source=self._source_context,
             target=self._target_context("copy"),
+            rejects=self._rejects_write.writer if self._rejects_write else None,
         )
 
     @override
     def ends(self) -> Mapping[str, Driver]:
         source, target = self._source, self._target.store
-        return {source.store or source.label: source.driver, target.label: self._driver}
+        rejects = {self._rejects.end.store.label: self._rejects.driver} if self._rejects else {}
+        return {source.store or source.label: source.driver, target.label: self._driver, **rejects}
 
     @override
-    def is_unchanged(self, item: Split, mark: str, rows: int) -> bool:
+    def is_unchanged(self, item: Split, mark: str, rows: int, rejected: int | None) -> bool:
         with self._at_source():
-            return self._source.driver.is_unchanged(item, mark, rows)
+            return self._source.driver.is_unchanged(item, mark, rows, rejected)
+
+    @override
+    def is_proved(self, part: Part, note: PartNote) -> bool:
+        rejects = self._rejects_write
+        return (rejects is None or rejects.has(note.rejects)) and super().is_proved(part, note)
 
     @override
     def forget(self, part: str) -> None:
@@ -166,9 +181,16 @@ class RowJob(Job):
     @override
     def publish(self, receipts: Sequence[Receipt]) -> None:
         assert self._session is not None  # noqa: S101  # begin comes first
+        notes = [PartNote.load(one.note, one.part) for one in receipts]
+        check_rows(receipts, notes, self.plan.unfit)
         with self._at_target("copy"):
             self._session.publish(receipts)
         self._target.store.refresh()
+        if self._rejects_write:
+            # After the target, whose journal says from then on which rejected rows count.
+            self.is_half_published = True
+            self._rejects_write.publish([one.rejects for one in notes])
+            self.is_half_published = False
 
     @override
     def verify(self, digests: Sequence[Digest]) -> str | None:
@@ -196,10 +218,21 @@ class RowJob(Job):
 
     @override
     def leave(self) -> bool:
+        if self._rejects_write is not None:
+            self._rejects_write.leave()
         return self._session is not None and self._session.leave()
 
     @override
+    def leave_entry(self) -> None:
+        if self._rejects_write is not None:
+            self._rejects_write.discard()
+        if self._session is not None:
+            self._session.leave()
+
+    @override
     def discard(self) -> None:
+        if self._rejects_write is not None:
+            self._rejects_write.discard()
         if self._session is not None:
             self._session.discard()
 
@@ -246,7 +279,8 @@ class RowJob(Job):
         drivers = (self._source.driver, self._driver)
         if policies and not options.get("types"):
             declared = any(one.capabilities.on_unfit for one in drivers)
-            require(self._driver, "copy with on_unfit", declared=declared)
+            what = f"copy with {'rejects' if self._rejects else 'on_unfit'}"
+            require(self._driver, what, declared=declared)
         return policies
 
     def _write_request(self, options: CopyOptions, policies: OnUnfit) -> WriteRequest:
@@ -319,6 +353,7 @@ class RowJob(Job):
             cursor=words if isinstance(self._increment, CursorIncrement) else None,
             new_files=words if isinstance(self._increment, FileIncrement) else None,
             unfit=unfit,
+            rejects=self._rejects.label if self._rejects else None,
         )
 
     def _at_source(self) -> Any:
@@ -344,24 +379,6 @@ class RowJob(Job):
             "operation": operation,
             "target": place(self._target),
         }
-
-
-def _parts(plan: ReadPlan, max_parts: int | None) -> list[Part]:
-    """Return one part for each split, or one for all of them where the target takes no more."""
-    groups: list[tuple[Split, ...]] = [(split,) for split in plan.splits]
-    if max_parts is not None and len(groups) > max_parts:
-        groups = [plan.splits]
-    # A source without a row still has a schema to write.
-    groups = groups or [()]
-    total = plan.rows or 0
-    parts = []
-    for number, group in enumerate(groups):
-        known = [split.rows for split in group]
-        rows = None if None in known else sum(filter(None, known))
-        size = plan.bytes * rows // total if plan.bytes and rows is not None and total else None
-        label = group[0].label if len(group) == 1 else f"{len(group)} {plan.split_by}"
-        parts.append(Part(name=str(number), label=label, items=group, rows=rows, bytes=size))
-    return parts
 
 
 def _command(source: StorePath | Scan, target: StorePath, options: CopyOptions) -> str:

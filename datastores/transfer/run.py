@@ -6,6 +6,7 @@ import contextlib
 import logging
 import sys
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
@@ -23,6 +24,7 @@ from datastores.transfer.journal import Identity, PartNote
 from datastores.transfer.options import CopyOptions, refuse_unknown
 from datastores.transfer.parts import Job
 from datastores.transfer.plan import CopyPlan
+from datastores.transfer.rejects import Rejects, rejecting
 from datastores.transfer.report import CopyReport
 from datastores.transfer.rows import RowJob
 from datastores.transfer.stage import Stage
@@ -97,7 +99,7 @@ class Call:
         identity: Identity,
     ) -> None:
         self._source, self._target = source, target
-        self._options = options
+        self._options = rejecting(source, options)
         self.identity = identity
         self.entry: JobEntry | None = None
         """What an earlier call of the same job left at the target, once that was looked up."""
@@ -157,7 +159,7 @@ class Call:
 
         def end() -> None:
             if report is not None and keeps_entry:
-                job.leave()
+                job.leave_entry()
             else:
                 job.discard()
 
@@ -224,6 +226,9 @@ class Call:
                 DatastoreWarning,
                 stacklevel=4,
             )
+        notes = [PartNote.load(one.note, one.part) for one in entry.receipts]
+        if rejects := Rejects.of(self._options):
+            retried(lambda: rejects.finish(entry.job, [one.rejects for one in notes]))
         archived = self._archived(watch)
         if not keeps_entry:
             self.forget(entry.job)
@@ -231,7 +236,7 @@ class Call:
         plan = _earlier_plan(self.identity, entry, self._options)
         if self._archive is not None:
             plan = replace(plan, archive=self._archive.folder)
-        report = _earlier_report(plan, entry, watch, by_rows=self._by_rows)
+        report = _earlier_report(plan, entry, notes, watch, by_rows=self._by_rows)
         return _told(replace(report, archived=archived))
 
 
@@ -245,6 +250,7 @@ def _ends(source: Any, target: Any, options: CopyOptions) -> tuple[StorePath | S
 
 def _earlier_plan(identity: Identity, entry: JobEntry, options: CopyOptions) -> CopyPlan:
     """Return as a plan what an earlier call of a job has published."""
+    rejects = Rejects.of(options)
     return CopyPlan(
         job=entry.job,
         source=identity.source,
@@ -260,13 +266,19 @@ def _earlier_plan(identity: Identity, entry: JobEntry, options: CopyOptions) -> 
         bulk_path="",
         publish="published by an earlier call of the job",
         parts_kept=len(entry.receipts),
+        rejects=rejects.label if rejects else None,
     )
 
 
 def _earlier_report(
-    plan: CopyPlan, entry: JobEntry, watch: Stopwatch, *, by_rows: bool
+    plan: CopyPlan,
+    entry: JobEntry,
+    notes: Sequence[PartNote],
+    watch: Stopwatch,
+    *,
+    by_rows: bool,
 ) -> CopyReport:
-    notes = [PartNote.load(one.note, one.part) for one in entry.receipts]
+    at_source = sum(sum(one.rows_rejected or ()) for one in notes)
     return CopyReport(
         plan=plan,
         began=watch.began,
@@ -278,7 +290,7 @@ def _earlier_report(
         retries=0,
         digest=None,
         peak_memory_bytes=_peak_memory_bytes(),
-        unfit=sum((one.unfit for one in notes), start=Unfit()),
+        unfit=sum((one.unfit for one in notes), start=Unfit(rows_rejected=at_source)),
     )
 
 

@@ -115,6 +115,13 @@ class Stage:
 
     def may_go_on(self, error: BaseException) -> bool:
         """Leave the staging to a later call if that may get further than this one; say so."""
+        if self._job.is_half_published:
+            # The rejected rows are staged, and nowhere else.
+            self._job.leave()
+            error.add_note(
+                f"all other rows are at {self._job.plan.target}; the same call publishes the rejected ones"
+            )
+            return True
         # Whoever pressed Ctrl-C may think again, and a secret or a right that was withdrawn may be
         # given anew; what `progress` raised ends it.
         passes = (

@@ -163,6 +163,11 @@ class Conversion:
         places = [one.index for one in self.columns]
         return Sieve(tried, self.on_unfit, [(places[at], name) for at, name in named])
 
+    def renamed(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Return the values that go in under the names that come out."""
+        arrays = [batch.column(one.index) for one in self.columns]
+        return pa.RecordBatch.from_arrays(arrays, names=self.schema.names)
+
     def _converted(self, reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
         row = 1
         for batch in reader:

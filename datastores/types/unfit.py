@@ -5,6 +5,7 @@ The step itself is asked, on ever smaller pieces: its rules are written down now
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -29,6 +30,22 @@ class Tried:
     """Its place in the batches."""
     name: str
     attempt: Attempt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """Why a row is left out."""
+
+    column: str
+    """The first one whose value was refused."""
+    reason: str
+    """The sentence of the error that there would have been, from where it has named the column."""
+    key: str | None
+    """What names the row, as in an `UnfitExample`."""
+
+
+Take = Callable[[pa.RecordBatch, Sequence[Refusal]], None]
+"""What is handed the rows that are left out, and why each of them is."""
 
 
 def key_columns(schema: pa.Schema, keys: Sequence[str] = ()) -> tuple[tuple[int, str], ...]:
@@ -57,35 +74,43 @@ class Sieve:
         self.unfit = Unfit()
         """What became of the rows so far."""
 
-    def reader(self, batches: pa.RecordBatchReader) -> pa.RecordBatchReader:
-        """Return the same stream, sieved."""
+    def reader(
+        self, batches: pa.RecordBatchReader, take: Take | None = None
+    ) -> pa.RecordBatchReader:
+        """Return the same stream, sieved; `take` is handed the rows that are left out."""
         if not self._nulled and not self._rejected:
             return batches
-        return pa.RecordBatchReader.from_batches(batches.schema, self._sieved(batches))
+        return pa.RecordBatchReader.from_batches(batches.schema, self._sieved(batches, take))
 
-    def _sieved(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def _sieved(
+        self, batches: Iterable[pa.RecordBatch], take: Take | None
+    ) -> Iterator[pa.RecordBatch]:
         for batch in batches:
-            kept = self.apply(batch)
+            kept = self.apply(batch, take)
             if kept.num_rows:
                 yield kept
 
-    def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+    def apply(self, batch: pa.RecordBatch, take: Take | None = None) -> pa.RecordBatch:
         """Return a batch without the values that do not fit; it may have no row left."""
         if not batch.num_rows:
             return batch
         rejected = np.zeros(batch.num_rows, np.bool_)
+        refused: dict[int, Tried] = {}
         examples: list[UnfitExample] = []
         for one in self._rejected:
             rows = list(unfit_rows(batch.column(one.index), one.attempt))
             rejected[rows] = True
+            refused |= {row: one for row in rows if row not in refused}
             examples += self._examples(batch, one, rows)
+        if take is not None and refused:
+            self._hand_over(batch, refused, take)
         nulled: dict[int, npt.NDArray[np.bool_]] = {}
         for one in self._nulled:
             found = unfit_rows(batch.column(one.index), one.attempt)
             if rows := [row for row in found if not rejected[row]]:
                 nulled[one.index] = np.isin(np.arange(batch.num_rows), rows)
                 examples += self._examples(batch, one, rows)
-        if not examples:
+        if not rejected.any() and not nulled:
             return batch
         self.unfit += Unfit(
             rows_rejected=int(rejected.sum()),
@@ -100,6 +125,18 @@ class Sieve:
         ]
         return pa.RecordBatch.from_arrays(arrays, schema=batch.schema)
 
+    def _hand_over(self, batch: pa.RecordBatch, refused: dict[int, Tried], take: Take) -> None:
+        rows = sorted(refused)
+        refusals = [
+            Refusal(
+                column=refused[row].name,
+                reason=_reason(refused[row], batch.column(refused[row].index).slice(row, 1)),
+                key=key_of(batch, row, self._keys),
+            )
+            for row in rows
+        ]
+        take(batch.take(pa.array(rows)), refusals)
+
     def _examples(self, batch: pa.RecordBatch, one: Tried, rows: list[int]) -> list[UnfitExample]:
         wanted = UNFIT_EXAMPLES - len(self.unfit.examples)
         return [
@@ -110,6 +147,15 @@ class Sieve:
             )
             for row in rows[:wanted]
         ]
+
+
+def _reason(one: Tried, value: pa.Array) -> str:
+    """Return the sentence by which a step refuses a value."""
+    try:
+        one.attempt(value)
+    except DataError as error:
+        return re.sub(rf"^column {re.escape(repr(one.name))}(, row \d+)?: ", "", error.message)
+    raise AssertionError(f"{one.name} was refused, and is not any more")
 
 
 def unfit_rows(values: pa.Array, attempt: Attempt, first: int = 0) -> Iterator[int]:

@@ -125,3 +125,42 @@ def test_a_damaged_decision_to_publish_is_refused_and_forgotten(
         assert not workspace["files"].exists("out")
     assert run("jobs", "clean", "--store", "files", job).code == 0
     assert staging(folder) == []
+
+
+@pytest.mark.parametrize("place", ["files/rejects/", "warehouse/main/rejects"])
+@pytest.mark.parametrize("verb", ["resume", "clean"])
+def test_rejected_rows_go_with_their_job(run: Run, folder: Path, verb: str, place: str) -> None:
+    def interrupt(progress: PartProgress) -> None:
+        if progress.done:
+            signal.raise_signal(signal.SIGINT)
+            time.sleep(0.1)
+
+    rejects = f"datastore://{place}"
+    with Workspace.load(folder / "datastores.yaml") as workspace:
+        workspace["files"].write_table("in/", ROWS.slice(0, 140), rows_per_file=35)
+        with pytest.raises(KeyboardInterrupt):
+            datastores.copy(
+                *("datastore://files/in/", TARGET),
+                workspace=workspace,
+                types={"id": "int8"},
+                rejects=rejects,
+                workers=4,
+                progress=interrupt,
+            )
+    jobs = run("jobs", "list", "--json").records
+    [job] = [one["job"] for one in jobs if not one["job"].endswith("-rej")]
+    assert {one["job"] for one in jobs} == {job, f"{job}-rej"}
+    refused = run("jobs", "resume", f"{job}-rej")
+    assert refused.code != 0
+    assert "Make the same call again" in refused.err
+    done = run("jobs", verb, job)
+    assert done.code == 0, done.err
+    assert "no job" in run("jobs", "list").out
+    assert staging(folder) == []
+    rows = run("head", rejects, "--json", "-n", "99")
+    if verb == "resume":
+        assert "12 rejected rows are in" in done.out
+        assert len(rows.records) == 12
+    else:
+        assert f"{job}-rej" in done.out
+        assert rows.code != 0

@@ -43,6 +43,21 @@ STEPS: Mapping[str, tuple[tuple[str, ...], str, str]] = {
         "settle",
         "before",
     ),
+    "rejected rows are staged": (
+        ("datastores.transfer.rejects:RejectsWriter",),
+        "write",
+        "after",
+    ),
+    "between the two publishes": (
+        ("datastores.transfer.rejects:RejectsWrite",),
+        "publish",
+        "before",
+    ),
+    "rejected rows are published": (
+        ("datastores.transfer.rejects:RejectsWrite",),
+        "publish",
+        "after",
+    ),
     "published": (_JOBS, "publish", "after"),
     "before the archive": (_ARCHIVE, "move", "before"),
     "a file is archived": (_ARCHIVE, "_move", "after"),
@@ -93,7 +108,7 @@ def copied(
 ) -> CopyReport:
     """Make the copy: the same call in whichever process. Without words files are copied as they are."""
     ends = workspace["source"] / source, workspace["target"] / target
-    options: Any = words
+    options: Any = {"workspace": workspace, **words}
     return copy(*ends, mode=mode, workers=2, **options)
 
 

@@ -50,6 +50,17 @@ EXPECTED = {"create": NEW, "append": pa.concat_tables([OLD, NEW]), "replace": NE
 DECIDES = ("files as they are", "local", "azure_blob")
 OF_BOOKMARKS = ("the bookmark is claimed", "the files are published")
 OF_ARCHIVES, OF_BLOBS = ("before the archive", "a file is archived"), "a blob is copied"
+OF_REJECTS = (
+    "rejected rows are staged",
+    "between the two publishes",
+    "rejected rows are published",
+)
+_REJECTS_STRUCK = (
+    ("azure_postgresql", "rejected rows are staged"),
+    ("azure_postgresql", "between the two publishes"),
+    ("duckdb", "between the two publishes"),
+    ("local", "rejected rows are published"),
+)
 _TABLES = "SELECT schema_name FROM duckdb_tables()"
 
 
@@ -253,8 +264,10 @@ def strike(ends: Ends, mode: str, step: str) -> str:
 
 
 def steps(kind: str) -> list[str]:
-    others = () if kind in DECIDES else ("the publish is decided",)
-    return [step for step in STEPS if step not in (*others, *OF_BOOKMARKS, *OF_ARCHIVES, OF_BLOBS)]
+    others = [*OF_BOOKMARKS, *OF_ARCHIVES, OF_BLOBS, *OF_REJECTS]
+    if kind not in DECIDES:
+        others.append("the publish is decided")
+    return [step for step in STEPS if step not in others]
 
 
 @pytest.mark.parametrize(("kind", "step"), [(kind, step) for kind in KINDS for step in steps(kind)])
@@ -309,6 +322,53 @@ def test_an_incremental_copy_that_is_killed_at_a_step(ends: Ends, step: str) -> 
     assert ends.copy("append").rows in (0, ROWS)
     assert ends.content() == rows_of(EXPECTED["append"])
     assert ends.copy("append").rows == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "step"),
+    [
+        pytest.param(
+            kind, step, marks=() if (kind, step) in _REJECTS_STRUCK else pytest.mark.faults
+        )
+        for kind in ("local", "duckdb", "azure_postgresql")
+        for step in ("a part is staged", *OF_REJECTS)
+    ],
+)
+def test_each_row_is_written_or_rejected_once_whenever_a_copy_is_killed(
+    ends: Ends, step: str
+) -> None:
+    rejects = replace(ends, name="rejects")
+    place = f"datastore://target/{rejects.path}"
+    ends = replace(ends, new={"types": {"id": "int8"}, "rejects": place})
+    rows = pa.table({"id": range(100, 160), "word": ["a word"] * 60})
+    ends.workspace["source"].write_table("in/", rows, mode="replace", rows_per_file=60 // FILES)
+    expected = [row for row in rows_of(rows) if row[0] < 128]
+
+    def rejected() -> list[int]:
+        store = ends.workspace["target"]
+        try:
+            found = store.scan(rejects.table, columns=["row_values"]).to_arrow()
+        except NotFoundError:
+            return []
+        finally:
+            store.close()
+        return sorted(int(json.loads(row)["id"]) for row in found["row_values"].to_pylist())
+
+    with killed(ends, "create", step) as printed:
+        assert printed() == "ready\n"
+        assert printed() == ""
+    published = step in {"between the two publishes", "rejected rows are published"}
+    assert ends.content() == (expected if published else None)
+    assert rejected() == ([*range(128, 160)] if step == "rejected rows are published" else [])
+    report = ends.copy("create")
+    assert report.rows == 28
+    assert report.unfit is not None
+    assert report.unfit.rows_rejected == 32
+    assert (ends.content(), rejected()) == (expected, [*range(128, 160)])
+    assert ends.left() == []
+    # It is over, so that the same call is another job.
+    assert ends.copy("replace").rows == 28
+    assert len(rejected()) == 64
 
 
 @pytest.mark.faults

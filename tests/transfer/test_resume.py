@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import signal
 import sys
 import time
@@ -224,3 +225,58 @@ def test_a_removal_that_is_cut_short_is_taken_for_what_it_is(
             copy()
         assert workspace[store].scan(table).count() == 401
         assert list(workspace[store].jobs()) == []
+
+
+@pytest.mark.parametrize(
+    ("statement", "kept"),
+    [
+        ("SELECT 1", 4),
+        ("INSERT INTO orders SELECT 0, 'new', 'infinity'", 3),
+        ("DELETE FROM orders WHERE id = 10", 3),
+    ],
+)
+def test_a_part_whose_rejected_rows_changed_is_read_again(
+    workspace: Workspace, database: Database, statement: str, kept: int
+) -> None:
+    database.run(
+        f"CREATE TABLE orders AS SELECT *, CASE id % 1000 WHEN 10 THEN 'infinity' ELSE '2020-01-01' END::date "
+        f"AS day FROM ({FILLED}) AS filled"
+    )
+    warehouse, files = workspace["warehouse"], workspace["files"]
+    copy = copier(
+        *(warehouse / "public/orders", files / "orders/"),
+        workers=PARTS,
+        rejects=files / "rejects/",
+    )
+    interrupted(copy)
+    assert not files.exists("rejects")
+    database.run(statement)
+    report = copy()
+    assert report.parts_kept == kept
+    [(expected,)] = database.run("SELECT array_agg(word) FROM orders WHERE day = 'infinity'")
+    found = files.scan("rejects/").to_arrow()["row_values"].to_pylist()
+    assert sorted(json.loads(row)["word"] for row in found) == sorted(expected)
+    assert report.rows is not None
+    assert report.rows + len(found) == database.run("SELECT count(*) FROM orders")[0][0]
+
+
+def test_a_part_whose_rejected_rows_are_gone_is_read_again(
+    workspace: Workspace, database: Database
+) -> None:
+    database.run(
+        f"CREATE TABLE orders AS SELECT *, CASE WHEN id % 1000 = 10 THEN 'infinity'::date END AS day "
+        f"FROM ({FILLED}) AS filled"
+    )
+    warehouse, files = workspace["warehouse"], workspace["files"]
+    copy = copier(
+        *(warehouse / "public/orders", files / "orders/"),
+        workers=PARTS,
+        rejects=warehouse / "public/rejects",
+        job="orders",
+    )
+    interrupted(copy)
+    assert [job.job for job in warehouse.jobs()] == ["orders-rej"]
+    warehouse.clean("orders-rej")
+    report = copy()
+    assert report.parts_kept == 0
+    assert database.run("SELECT count(*) FROM rejects") == [(20,)]

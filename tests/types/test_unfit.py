@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from datastores.errors import DataError
 from datastores.types.convert import Conversion
-from datastores.types.unfit import Sieve, Tried, key_columns, unfit_rows
+from datastores.types.unfit import Refusal, Sieve, Tried, key_columns, unfit_rows
 from datastores.values import OnUnfit
 
 LETTERS = st.sampled_from(["a", "b", "x", None])
@@ -76,6 +76,34 @@ def test_a_row_is_kept_nulled_or_left_out(rows: list[tuple[Any, ...]], size: int
         rows[int((one.key or "")[5:])][names.index(one.column) - 1] == "x"
         for one in sieve.unfit.examples
     )
+
+
+@pytest.mark.parametrize(("policy", "kept"), [("reject", []), ("null", [None] * 90)])
+def test_values_are_judged_also_when_no_more_examples_are_taken(
+    policy: str, kept: list[None]
+) -> None:
+    table = pa.table({"v": ["x"] * 90})
+    sieve = Sieve([Tried(index=0, name="v", attempt=refuse_x)], OnUnfit.parse(policy), ())
+    batches = pa.RecordBatchReader.from_batches(table.schema, table.to_batches(30))
+    assert sieve.reader(batches).read_all()["v"].to_pylist() == kept
+    assert sieve.unfit.rows_rejected + sieve.unfit.values_nulled == 90
+    assert len(sieve.unfit.examples) == 20
+
+
+def test_a_row_that_is_left_out_is_handed_over_with_its_first_refused_column() -> None:
+    table = pa.table({"id": [1, 2, 3], "a": ["x", "b", "b"], "b": ["x", "x", "b"]})
+    tried = [Tried(index=at, name=name, attempt=refuse_x) for at, name in ((1, "a"), (2, "b"))]
+    sieve = Sieve(tried, OnUnfit.parse("reject"), key_columns(table.schema, ["id"]))
+    taken: list[Any] = []
+    kept = sieve.apply(
+        table.to_batches()[0],
+        lambda rows, why: taken.extend(zip(rows.to_pylist(), why, strict=True)),
+    )
+    assert kept.to_pylist() == [{"id": 3, "a": "b", "b": "b"}]
+    assert taken == [
+        ({"id": 1, "a": "x", "b": "x"}, Refusal(column="a", reason="an x", key="id = 1")),
+        ({"id": 2, "a": "b", "b": "x"}, Refusal(column="b", reason="an x", key="id = 2")),
+    ]
 
 
 def test_a_column_whose_values_become_null_may_hold_them() -> None:

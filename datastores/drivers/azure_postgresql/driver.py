@@ -16,10 +16,10 @@ from datastores.drivers.azure_postgresql.read import (
     PostgreSQLSplit,
     batches,
     is_unchanged,
-    plan_query,
-    plan_table,
+    rejected,
     schema_of,
 )
+from datastores.drivers.azure_postgresql.read_plan import plan_query, plan_table
 from datastores.drivers.azure_postgresql.snapshot import export_snapshot, share
 from datastores.drivers.azure_postgresql.staging import Staging, entries
 from datastores.drivers.azure_postgresql.write import begin, find_bookmark, find_job
@@ -29,6 +29,7 @@ from datastores.drivers.reading import ReadPlan, ScanRequest, Split
 from datastores.drivers.sql.reading import check_read
 from datastores.drivers.writing import JobEntry, WritePlan, WriteRequest, WriteSession
 from datastores.errors import ConfigurationError
+from datastores.types.unfit import Refusal
 from datastores.values import Atomicity, Capabilities, Snapshot, TableName, WriteMode
 
 
@@ -147,10 +148,9 @@ class AzurePostgreSQLDriver(TableDriver):
 
     @override
     def read(self, split: Split) -> pa.RecordBatchReader:
-        if not isinstance(split, PostgreSQLSplit):
-            raise ConfigurationError(f"split {split.label!r} is of another driver's plan")
+        ours = _ours(split)
         return pa.RecordBatchReader.from_batches(
-            schema_of(split.columns), batches(self._client, split)
+            schema_of(ours.columns), batches(self._client, ours)
         )
 
     @override
@@ -179,7 +179,15 @@ class AzurePostgreSQLDriver(TableDriver):
         return find_bookmark(self._client, name)
 
     @override
-    def is_unchanged(self, split: Split, mark: str, rows: int) -> bool:
-        if not isinstance(split, PostgreSQLSplit):
-            raise ConfigurationError(f"split {split.label!r} is of another driver's plan")
-        return is_unchanged(self._client, split, mark, rows)
+    def rejected(self, split: Split) -> Iterator[tuple[pa.RecordBatch, Sequence[Refusal]]]:
+        return rejected(self._client, _ours(split))
+
+    @override
+    def is_unchanged(self, split: Split, mark: str, rows: int, rejected: int | None = None) -> bool:
+        return is_unchanged(self._client, _ours(split), mark, rows, rejected)
+
+
+def _ours(split: Split) -> PostgreSQLSplit:
+    if not isinstance(split, PostgreSQLSplit):
+        raise ConfigurationError(f"split {split.label!r} is of another driver's plan")
+    return split

@@ -10,10 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import pyarrow as pa
+
 from datastores.drivers.azure_postgresql.catalog import DIALECT, Column
 from datastores.drivers.azure_postgresql.codec import Layout
 from datastores.drivers.azure_postgresql.types import TEXT
 from datastores.types.text import describe_type
+from datastores.types.unfit import Refusal
 from datastores.values import UNFIT_EXAMPLES, OnUnfit, Unfit, UnfitExample, UnfitPolicy
 
 _SHOWN_CHARACTERS = 80
@@ -104,6 +107,47 @@ class FirstUnfit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Rejected:
+    """How to read the rows that are left out, all of their values as the server prints them. Pickles."""
+
+    sql: str
+    """Yields which of the columns is the first that has no equal, then all values, then the key's."""
+    counted: str
+    """The same rows, for their number and age."""
+    refused: tuple[Column, ...]
+    """Columns that may leave a row out."""
+    names: tuple[str, ...]
+    key: tuple[str, ...]
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """What the SELECT yields: texts all of them."""
+        names = ("", *self.names, *self.key)
+        return tuple(
+            Column(name=one, type="text", bare="text", mapped=TEXT, arrow=TEXT.layout.arrow)
+            for one in names
+        )
+
+    def of(self, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, list[Refusal]]:
+        """Return the rows of a batch that was read, and why each is left out."""
+        first, last = 1, 1 + len(self.names)
+        rows = pa.RecordBatch.from_arrays(batch.columns[first:last], names=list(self.names))
+        keys = [one.to_pylist() for one in batch.columns[last:]]
+        values = [rows.column(self.names.index(one.name)) for one in self.refused]
+        refusals = []
+        for at, why in enumerate(map(int, batch.column(0).to_pylist())):
+            column = self.refused[why]
+            refusals.append(
+                Refusal(
+                    column=column.name,
+                    reason=_reason(column, _cut(values[why][at].as_py())),
+                    key=_named(self.key, [one[at] for one in keys]),
+                )
+            )
+        return rows, refusals
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
     """The rows of a table or query, and what becomes of values without an equal in Arrow."""
 
@@ -146,6 +190,28 @@ class Selection:
         return FirstUnfit(
             sql=f"{found} LIMIT 1",
             columns=tuple(one.column for one in refused),
+            key=self.key,
+        )
+
+    def rejected(self, counted: str, *conditions: str) -> Rejected | None:
+        """Return how to read the rows that are left out of the same ones; None if no column may do that.
+
+        Args:
+            counted: What is asked of them where only their number and age matter.
+            *conditions: As `sql` has them.
+        """
+        rejected = self._under(UnfitPolicy.REJECT)
+        if not rejected:
+            return None
+        whys = (f"WHEN NOT ({one.fits}) THEN '{at}'" for at, one in enumerate(rejected))
+        texts = (replace(one, mapped=TEXT).value for one in self.columns)
+        listed = ", ".join([f"CASE {' '.join(whys)} END", *texts, *self._printed_key()])
+        where = _where(*self.conditions, *conditions, _any_unfit(rejected))
+        return Rejected(
+            sql=f"SELECT {listed} FROM {self.source}{where}",
+            counted=f"SELECT {counted} FROM {self.source}{where}",
+            refused=tuple(one.column for one in rejected),
+            names=tuple(one.name for one in self.columns),
             key=self.key,
         )
 
@@ -228,10 +294,11 @@ def select(
 def refusal(column: Column, example: UnfitExample) -> str:
     """Return the sentence about a value that was refused."""
     row = f" of the row {example.key}" if example.key else ""
-    target = describe_type(column.arrow)
-    return (
-        f"column {column.name!r}: the {column.type} {example.value}{row} has no equal in {target}"
-    )
+    return f"column {column.name!r}: {_reason(column, example.value, row)}"
+
+
+def _reason(column: Column, value: str, row: str = "") -> str:
+    return f"the {column.type} {value}{row} has no equal in {describe_type(column.arrow)}"
 
 
 def _examples(
@@ -239,12 +306,16 @@ def _examples(
 ) -> list[tuple[Column, UnfitExample]]:
     """Return the unfit values of a row: their texts, NULL for one that fits, then the key's."""
     values, parts = row[: len(columns)], row[len(columns) :]
-    named = ", ".join(f"{name} = {part}" for name, part in zip(key, parts, strict=True))
+    named = _named(key, parts)
     return [
-        (column, UnfitExample(column=column.name, key=named or None, value=_cut(value)))
+        (column, UnfitExample(column=column.name, key=named, value=_cut(value)))
         for column, value in zip(columns, values, strict=True)
         if value is not None
     ]
+
+
+def _named(key: Sequence[str], parts: Sequence[str]) -> str | None:
+    return ", ".join(f"{name} = {part}" for name, part in zip(key, parts, strict=True)) or None
 
 
 def _cut(text: str) -> str:
