@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
+
+import pyarrow as pa
 
 from datastores.drivers.base import TableDriver
 from datastores.drivers.reading import ScanRequest
@@ -24,12 +27,19 @@ class Expectation:
     Under `append` that is what it held before and what was sent; someone else's rows that come
     in between make the comparison fail.
 
+    Args:
+        driver: Of the target.
+        request: What is written.
+        added: Columns that the target gets with the copy: NULL in the rows that it holds before.
+
     Raises:
         UnsupportedOperationError: The mode replaces some of the rows, so that no digest of the
             whole is known beforehand.
     """
 
-    def __init__(self, driver: TableDriver, request: WriteRequest) -> None:
+    def __init__(
+        self, driver: TableDriver, request: WriteRequest, added: Collection[str] = ()
+    ) -> None:
         if request.mode not in _COMPARABLE:
             raise UnsupportedOperationError(
                 f"a copy in mode {request.mode} is not verified",
@@ -37,13 +47,16 @@ class Expectation:
             )
         self._driver = driver
         self._request = request
+        self._added = frozenset(added)
         self._before = Digest()
 
     def before(self) -> None:
         """Digest what the target holds, if the mode keeps it."""
         if self._request.mode in {WriteMode.APPEND, WriteMode.CREATE_APPEND}:
             try:
-                self._before = self._digest()
+                kept = [one for one in self._request.schema.names if one not in self._added]
+                scan = replace(self.scan, columns=tuple(kept))
+                self._before = Digest.of(map(self._filled, self._batches(scan)))
             except NotFoundError:
                 self._before = Digest()
 
@@ -88,8 +101,24 @@ class Expectation:
         return found.hexdigest()
 
     def _digest(self) -> Digest:
-        with self._driver.plan_read(self.scan, 1) as plan:
-            return Digest.of(batch for split in plan.splits for batch in self._driver.read(split))
+        return Digest.of(self._batches(self.scan))
+
+    def _batches(self, scan: ScanRequest) -> Iterator[pa.RecordBatch]:
+        with self._driver.plan_read(scan, 1) as plan:
+            for split in plan.splits:
+                yield from self._driver.read(split)
+
+    def _filled(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Return the rows as they are once the target has its new columns."""
+        if not self._added:
+            return batch
+        arrays = [
+            pa.nulls(batch.num_rows, one.type)
+            if one.name in self._added
+            else batch.column(one.name)
+            for one in self._request.schema
+        ]
+        return pa.RecordBatch.from_arrays(arrays, names=self._request.schema.names)
 
 
 def _differing(compare: Callable[[], Comparison]) -> str:

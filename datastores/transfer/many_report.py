@@ -73,7 +73,7 @@ class CopyAllPlan:
             size = None if one.bytes is None else f"~{format_bytes(one.bytes)}"
             parts = len(one.parts)
             earlier = "copied by an earlier call" if one.is_earlier else ""
-            notes = "; ".join(filter(None, (note, earlier)))
+            notes = "; ".join(filter(None, (note, *map(str, one.drifted), earlier)))
             yield (one.source, one.target, one.rows, size, parts, notes)
 
 
@@ -181,7 +181,8 @@ def report_row(one: CopyReport, note: str = "") -> tuple[object, ...]:
     verified = f"verified, digest {one.digest[:8]}…" if one.digest else ""
     unfit = f"not held exactly: {one.unfit}" if one.unfit else ""
     earlier = "by an earlier call" if one.plan.is_earlier else ""
-    notes = "; ".join(filter(None, (note, verified, unfit, earlier)))
+    drifted = map(str, one.plan.drifted)
+    notes = "; ".join(filter(None, (note, *drifted, verified, unfit, earlier)))
     written, seconds = format_bytes(one.bytes_written), f"{one.seconds:.1f}"
     return (one.source, one.target, one.rows, one.files, written, seconds, notes)
 

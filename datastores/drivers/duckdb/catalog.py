@@ -40,6 +40,8 @@ class Column:
     key: bool = False
     generated: bool = False
     """Computed by DuckDB, which takes no value for it."""
+    has_default: bool = False
+    """Filled with something where no value is given."""
 
     @property
     def field(self) -> pa.Field:
@@ -168,9 +170,12 @@ def find_table(cursor: duckdb.DuckDBPyConnection, name: TableName) -> Table | No
     if full not in tables(cursor, full.schema):
         return None
     facts = {
-        column: (nullable, comment, generated)
-        for column, nullable, comment, generated in _about(
-            cursor, full, "column_name, is_nullable, comment, is_generated FROM duckdb_columns()"
+        column: facts
+        for column, *facts in _about(
+            cursor,
+            full,
+            "column_name, is_nullable, comment, is_generated, column_default IS NOT NULL "
+            "FROM duckdb_columns()",
         )
     }
     constraints = _about(
@@ -180,7 +185,9 @@ def find_table(cursor: duckdb.DuckDBPyConnection, name: TableName) -> Table | No
     unique = [frozenset(names) for kind, names in constraints if kind in {"PRIMARY KEY", "UNIQUE"}]
     columns = []
     for plain in columns_of(cursor, f"SELECT * FROM {DIALECT.table(full)}", {}):
-        nullable, comment, generated = facts.get(plain.name, (True, None, False))
+        nullable, comment, generated, has_default = facts.get(
+            plain.name, (True, None, False, False)
+        )
         columns.append(
             replace(
                 plain,
@@ -188,6 +195,7 @@ def find_table(cursor: duckdb.DuckDBPyConnection, name: TableName) -> Table | No
                 nullable=nullable,
                 key=plain.name in primary,
                 generated=generated,
+                has_default=has_default,
             )
         )
     return Table(

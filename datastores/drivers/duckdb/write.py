@@ -167,7 +167,8 @@ class DuckDBWriteSession(WriteSession):
     def _prepare_target(self, cursor: duckdb.DuckDBPyConnection) -> None:
         """Create the table, or check that it is still what the parts were staged for."""
         now = resolve(find_any_case(cursor, self.request.table), self.request)
-        if now.columns != self.prepared.columns:
+        unplanned = now.statements and not set(now.statements) <= set(self.prepared.statements)
+        if now.columns != self.prepared.columns or unplanned:
             raise PreconditionFailedError(
                 f"the columns of {self.request.table} changed while the parts were written",
                 target=str(self.request.table),
