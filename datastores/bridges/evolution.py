@@ -16,7 +16,6 @@ import pyarrow as pa
 from datastores.drivers.drift import ColumnType, altered, judge, left_out, named
 from datastores.drivers.writing import Drifted, DriftKind, WriteRequest
 from datastores.errors import SchemaMismatchError
-from datastores.types.cast import cast_column
 from datastores.types.widening import holds_all
 
 _PREFIX, _SUFFIX = "_datastores_schema-", ".json"
@@ -118,21 +117,3 @@ def check_held(found: pa.Schema, schema: pa.Schema) -> None:
     for field in schema:
         if field.name not in found.names and not field.nullable:
             raise SchemaMismatchError(f"column {field.name!r} is missing here, and is never null")
-
-
-def fitted(batch: pa.RecordBatch, schema: pa.Schema, *, first_row: int) -> pa.RecordBatch:
-    """Return rows with a schema's columns: NULL where a batch has none, else each value the same.
-
-    Raises:
-        DataError: A value has no equal in its column's type; named.
-    """
-    arrays = []
-    for one in schema:
-        if one.name not in batch.schema.names:
-            array = pa.nulls(batch.num_rows, one.type)
-        else:
-            array = batch.column(one.name)
-            if array.type != one.type:
-                array = cast_column(array, one.type, name=one.name, first_row=first_row)
-        arrays.append(array)
-    return pa.RecordBatch.from_arrays(arrays, names=schema.names)

@@ -21,7 +21,6 @@ from datastores.bridges.discovery import (
     opened,
     read_schema,
 )
-from datastores.bridges.evolution import fitted
 from datastores.bridges.file_cursor import find_range
 from datastores.drivers.increments import CursorRange
 from datastores.drivers.new_files import FileRange
@@ -35,6 +34,7 @@ from datastores.errors import (
 )
 from datastores.filters import Condition, Filters, both, columns_of, to_expression
 from datastores.formats.base import FilePart, slices
+from datastores.types.widening import fitted
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem

@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from datastores.bridges import partitions
 from datastores.bridges.discovery import named
-from datastores.bridges.evolution import document_name, fitted, unified
+from datastores.bridges.evolution import document_name, unified
 from datastores.bridges.file_bookmarks import next_move
 from datastores.bridges.file_journal import FileJournal, FileMove, Publication, only_first
 from datastores.bridges.file_target import ADDS, Target, exists_already, find_target
@@ -21,6 +21,7 @@ from datastores.drivers.writing import Receipt, WriteRequest, WriteSession
 from datastores.errors import ConfigurationError, ConflictError, SchemaMismatchError
 from datastores.formats import sidecar
 from datastores.formats.sidecar import Sidecar
+from datastores.types.widening import fitted
 from datastores.values import WriteMode
 
 

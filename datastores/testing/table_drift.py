@@ -62,12 +62,14 @@ def after(mode: WriteMode, policy: Drift, kind: DriftKind) -> pa.Table:
 class DriftConformance(WritingConformance):
     """Each policy for each kind of drift, in each mode that meets a table."""
 
-    def each_write(self, driver: TableDriver, kind: DriftKind) -> Iterator[tuple[TableName, Any]]:
+    def each_write(
+        self, driver: TableDriver, kind: DriftKind, *, ways: tuple[int | None, ...]
+    ) -> Iterator[tuple[TableName, Any]]:
         """Yield a table that holds `OLD`, and how it is written to: in each mode, staged or not."""
         for mode in MODES_ON_EXISTING:
             if mode not in driver.capabilities.write_modes:
                 continue
-            for parts in (None, 1):
+            for parts in ways:
                 table = self.table_named(f"{kind}_{mode}_{parts}")
                 write(driver, table, OLD, **self.create_options(mode))
                 yield table, {"mode": mode, "parts": parts, **self.options(mode)}
@@ -76,7 +78,7 @@ class DriftConformance(WritingConformance):
     def test_refuse_names_the_column_before_a_row_moves(
         self, driver: TableDriver, kind: DriftKind
     ) -> None:
-        for table, options in self.each_write(driver, kind):
+        for table, options in self.each_write(driver, kind, ways=(None,)):
             request = WriteRequest(
                 table=table, schema=DRIFTED[kind].schema, drift=Drift.REFUSE, **options
             )
@@ -91,7 +93,7 @@ class DriftConformance(WritingConformance):
     def test_what_becomes_of_drift(
         self, driver: TableDriver, policy: Drift, kind: DriftKind
     ) -> None:
-        for table, options in self.each_write(driver, kind):
+        for table, options in self.each_write(driver, kind, ways=(None, 1)):
             data = DRIFTED[kind]
             request = WriteRequest(table=table, schema=data.schema, drift=policy, **options)
             [planned] = driver.plan_write(request).drifted

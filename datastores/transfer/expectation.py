@@ -14,6 +14,7 @@ from datastores.drivers.writing import WriteRequest
 from datastores.errors import DataError, DatastoreError, NotFoundError, UnsupportedOperationError
 from datastores.transfer.comparison import Comparison
 from datastores.types.digest import Digest
+from datastores.types.widening import fitted
 from datastores.values import WriteMode
 
 _COMPARABLE = (WriteMode.CREATE, WriteMode.REPLACE, WriteMode.APPEND, WriteMode.CREATE_APPEND)
@@ -30,7 +31,8 @@ class Expectation:
     Args:
         driver: Of the target.
         request: What is written.
-        added: Columns that the target gets with the copy: NULL in the rows that it holds before.
+        altered: Columns that the target gets with the copy, NULL in the rows that it holds before, or
+            gets in a wider type.
 
     Raises:
         UnsupportedOperationError: The mode replaces some of the rows, so that no digest of the
@@ -38,7 +40,7 @@ class Expectation:
     """
 
     def __init__(
-        self, driver: TableDriver, request: WriteRequest, added: Collection[str] = ()
+        self, driver: TableDriver, request: WriteRequest, altered: Collection[str] = ()
     ) -> None:
         if request.mode not in _COMPARABLE:
             raise UnsupportedOperationError(
@@ -47,16 +49,14 @@ class Expectation:
             )
         self._driver = driver
         self._request = request
-        self._added = frozenset(added)
+        self._altered = frozenset(altered)
         self._before = Digest()
 
     def before(self) -> None:
         """Digest what the target holds, if the mode keeps it."""
         if self._request.mode in {WriteMode.APPEND, WriteMode.CREATE_APPEND}:
             try:
-                kept = [one for one in self._request.schema.names if one not in self._added]
-                scan = replace(self.scan, columns=tuple(kept))
-                self._before = Digest.of(map(self._filled, self._batches(scan)))
+                self._before = Digest.of(map(self._evolved, self._batches(self._scan_now())))
             except NotFoundError:
                 self._before = Digest()
 
@@ -108,17 +108,21 @@ class Expectation:
             for split in plan.splits:
                 yield from self._driver.read(split)
 
-    def _filled(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """Return the rows as they are once the target has its new columns."""
-        if not self._added:
-            return batch
-        arrays = [
-            pa.nulls(batch.num_rows, one.type)
-            if one.name in self._added
-            else batch.column(one.name)
+    def _scan_now(self) -> ScanRequest:
+        """Return what reads the target's rows before it has its new columns."""
+        if not self._altered:
+            return self.scan
+        there = self._driver.schema(self._request.table).names
+        known = [one for one in self._request.schema.names if one in there]
+        return replace(self.scan, columns=tuple(known))
+
+    def _evolved(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Return the rows as they will be once the target is altered."""
+        fields = [
+            one if one.name in self._altered else batch.schema.field(one.name)
             for one in self._request.schema
         ]
-        return pa.RecordBatch.from_arrays(arrays, names=self._request.schema.names)
+        return fitted(batch, pa.schema(fields), first_row=1)
 
 
 def _differing(compare: Callable[[], Comparison]) -> str:

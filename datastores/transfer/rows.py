@@ -11,10 +11,9 @@ from typing_extensions import override
 
 from datastores.datastore import StorePath
 from datastores.drivers.base import Driver, TableDriver, require
-from datastores.drivers.drift import left_out, named
+from datastores.drivers.drift import altered, left_out
 from datastores.drivers.reading import ReadPlan, Split
 from datastores.drivers.writing import (
-    DriftKind,
     JobEntry,
     Receipt,
     WritePlan,
@@ -104,7 +103,7 @@ class RowJob(Job):
                 self._request = replace(self._request, parts=1)
                 write_plan = self._plan_write()
             self._expectation = (
-                Expectation(self._driver, self._request, named(drifted, DriftKind.ADDED))
+                Expectation(self._driver, self._request, altered(self._request, drifted))
                 if options.get("verify")
                 else None
             )

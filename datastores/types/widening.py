@@ -1,4 +1,4 @@
-"""Which Arrow types hold every value of which others, as a table: what may be widened without a look."""
+"""Which Arrow types hold every value of which others, as a table; and rows that are made to fit a schema."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 import pyarrow as pa
 
 from datastores.types.canonical import is_binary, is_text
+from datastores.types.cast import cast_column
 
 # Decimal digits of the longest value.
 _DIGITS: Mapping[pa.DataType, int] = {
@@ -34,6 +35,24 @@ def holds_all(wide: pa.DataType, narrow: pa.DataType) -> bool:
         is_wide(wide) and is_narrow(narrow) and holds(wide, narrow)
         for is_wide, is_narrow, holds in _ROWS
     )
+
+
+def fitted(batch: pa.RecordBatch, schema: pa.Schema, *, first_row: int) -> pa.RecordBatch:
+    """Return rows with a schema's columns: NULL where a batch has none, else each value the same.
+
+    Raises:
+        DataError: A value has no equal in its column's type; named.
+    """
+    arrays = []
+    for one in schema:
+        if one.name not in batch.schema.names:
+            array = pa.nulls(batch.num_rows, one.type)
+        else:
+            array = batch.column(one.name)
+            if array.type != one.type:
+                array = cast_column(array, one.type, name=one.name, first_row=first_row)
+        arrays.append(array)
+    return pa.RecordBatch.from_arrays(arrays, names=schema.names)
 
 
 def _integers(wide: pa.DataType, narrow: pa.DataType) -> bool:

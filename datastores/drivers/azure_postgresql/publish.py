@@ -17,7 +17,13 @@ from datastores.drivers.azure_postgresql.errors import sentence
 from datastores.drivers.azure_postgresql.plan import Prepared, resolve
 from datastores.drivers.sql.statements import Publish, duplicate_keys
 from datastores.drivers.writing import WriteRequest
-from datastores.errors import ConflictError, DataError, PreconditionFailedError
+from datastores.errors import (
+    ConflictError,
+    DataError,
+    DatastoreError,
+    PreconditionFailedError,
+    SchemaMismatchError,
+)
 from datastores.values import TableName, WriteMode
 
 # Modes that take rows away or change them keep other writers out until they commit; never readers.
@@ -61,24 +67,37 @@ class Target:
             run(connection, f"LOCK TABLE {self.name} IN ACCESS EXCLUSIVE MODE")
         elif request.mode in _LOCKING:
             run(connection, f"LOCK TABLE {self.name} IN SHARE ROW EXCLUSIVE MODE")
-        table = find_table(connection, request.table)
-        now = resolve(connection, table, request)
-        if now.enums:
-            # One at a time creates what tables share: who comes second finds it there.
-            _lock(connection, "datastores creates enums")
-            now = resolve(connection, table, request)
+        try:
+            now = self._resolved(connection)
+        except SchemaMismatchError as error:
+            if planned:
+                raise self._altered(f": {error.message}") from error
+            raise
         detour = now.detour is not None and self.prepared.detour is None
         unplanned = set(now.evolution.statements) - set(planned)
         if now.columns != self.prepared.columns or detour or unplanned:
-            # Another write has altered it too: this one fits it when it is planned again.
-            changed = ConflictError if planned else PreconditionFailedError
-            raise changed(
-                f"{request.table} was altered while its rows were written",
-                driver=DIALECT.engine,
-                target=str(request.table),
-                advice="Write again; nothing was changed",
-            )
+            raise self._altered()
         return now
+
+    def _resolved(self, connection: Connection) -> Prepared:
+        """Return how the write meets the table as it is now."""
+        table = find_table(connection, self.request.table)
+        now = resolve(connection, table, self.request)
+        if now.enums:
+            # One at a time creates what tables share: who comes second finds it there.
+            _lock(connection, "datastores creates enums")
+            now = resolve(connection, table, self.request)
+        return now
+
+    def _altered(self, why: str = "") -> DatastoreError:
+        # A write that alters the table too fits it once it is planned again.
+        altering = self.prepared.evolution.statements
+        return (ConflictError if altering else PreconditionFailedError)(
+            f"{self.request.table} was altered while its rows were written{why}",
+            driver=DIALECT.engine,
+            target=str(self.request.table),
+            advice="Write again; nothing was changed",
+        )
 
     def clear(self, connection: Connection) -> None:
         """Delete the rows that new ones are copied in for, if the mode is `replace`."""
