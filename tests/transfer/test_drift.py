@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pytest
 
-from datastores import Workspace, copy, copy_all, plan_copy
+from datastores import Datastore, Workspace, copy, copy_all, plan_copy
 from datastores.datastore import StorePath
 from datastores.drivers.writing import WriteRequest
 from datastores.errors import (
     ConfigurationError,
     ConflictError,
     DataError,
+    PreconditionFailedError,
     SchemaMismatchError,
     UnsupportedOperationError,
 )
@@ -119,6 +122,35 @@ def test_without_a_policy_the_ways_on_are_named(ends: tuple[StorePath, StorePath
             copy(*ends, mode=mode)
     with pytest.raises(ConfigurationError, match=r"no policy 'evolv'.*evolve"):
         copy(*ends, mode="append", drift="evolv")
+
+
+@pytest.mark.parametrize(
+    ("statements", "why"),
+    [
+        ("CREATE TABLE t (id integer PRIMARY KEY)", "it is in a PRIMARY KEY constraint"),
+        ("CREATE TABLE t (id integer CHECK (id < 9))", "it is in a CHECK constraint"),
+        ("CREATE TABLE t (id integer, n integer); CREATE INDEX i ON t (n)", "the index 'i'"),
+        (
+            "CREATE TABLE t (id integer, n integer UNIQUE); CREATE TABLE u (n integer REFERENCES t (n))",
+            "a foreign key of 'u'",
+        ),
+    ],
+)
+def test_what_keeps_a_type_of_duckdb_is_named_in_the_plan(
+    tmp_path: Path, statements: str, why: str
+) -> None:
+    path = str(tmp_path / "pinned.duckdb")
+    with duckdb.connect(path) as database:
+        database.execute(statements)
+        with pytest.raises(duckdb.Error):
+            database.execute("ALTER TABLE t ALTER id TYPE bigint")
+    data = pa.table({"id": [1], "extra": ["x"]})
+    with Datastore(type="duckdb", path=path) as store:
+        with pytest.raises(PreconditionFailedError, match=f"'id' of main.t, since {why}"):
+            store.write_table("t", data, mode="append", drift="evolve")
+        narrow = data.set_column(0, "id", pa.array([1], pa.int32()))
+        store.write_table("t", narrow, mode="append", drift="evolve")
+        assert store.scan("t", columns=["extra"]).to_arrow().to_pylist() == [{"extra": "x"}]
 
 
 def test_names_that_differ_by_case_alone_are_no_new_columns(workspace: Workspace) -> None:

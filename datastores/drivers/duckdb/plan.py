@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
@@ -24,6 +24,7 @@ from datastores.errors import (
     AlreadyExistsError,
     DataError,
     PermissionDeniedError,
+    PreconditionFailedError,
     SchemaMismatchError,
     UnsupportedOperationError,
 )
@@ -157,6 +158,7 @@ def _evolved(table: Table, request: WriteRequest, known: Mapping[str, Column]) -
         {name: ColumnType(one.type, _Form.of(one), _filled(one)) for name, one in known.items()},
         _holds,
     )
+    _check_pinned(table, request, drifted)
     out = left_out(request, drifted)
     changed = {name: new[name] for name in altered(request, drifted)}
     columns, statements = [], []
@@ -174,6 +176,18 @@ def _evolved(table: Table, request: WriteRequest, known: Mapping[str, Column]) -
             columns.append(replace(one, arrow=one.stored, nullable=there.nullable))
             statements.append(widen_column(table.name, declared, DIALECT))
     return Prepared(tuple(columns), tuple(statements), drifted, out)
+
+
+def _check_pinned(table: Table, request: WriteRequest, drifted: Sequence[Drifted]) -> None:
+    """Refuse to widen a column whose type DuckDB does not change."""
+    for name in altered(request, drifted):
+        if (why := table.pinned.get(name)) is not None:
+            raise PreconditionFailedError(
+                f"DuckDB does not widen column {name!r} of {table.name}, since {why}",
+                driver="duckdb",
+                target=str(request.table),
+                advice='Use drift="ignore", which tries each value; nothing was changed',
+            )
 
 
 @dataclass(frozen=True, slots=True)
