@@ -85,12 +85,7 @@ class RowJob(Job):
             types=options.get("types") or {},
         )
         try:
-            self._conversion = Conversion.plan(
-                self._read_plan.schema,
-                rename=options.get("rename"),
-                types=options.get("types"),
-                on_unfit=policies,
-            )
+            self._conversion = self._planned_conversion(policies)
             self._request = self._write_request(options, policies)
             if by_others:
                 self._request = replace(self._request, parts=None)
@@ -282,14 +277,28 @@ class RowJob(Job):
             return self._driver.plan_write(self._request)
 
     def _leave_out(self, names: Collection[str]) -> None:
-        """Write no columns of these new names; nor are they compared."""
-        self._conversion = self._conversion.without(names)
+        """Neither read nor compare the columns that get these names."""
+        self._read_plan.close()
+        old = {one.target.name: one.source.name for one in self._conversion.columns}
+        kept = tuple(name for new, name in old.items() if new not in names)
+        request = self._source.request
+        policies = request.on_unfit.without([old[new] for new in names])
+        request = replace(request, columns=kept, on_unfit=policies)
+        self._source = replace(self._source, request=request)
+        self._read_plan = self._plan_read()
+        self._side = Side(
+            source=self._source,
+            rename={name: new for name, new in self._side.rename.items() if new not in names},
+            types={name: one for name, one in self._side.types.items() if name not in names},
+        )
+        self._conversion = self._planned_conversion(self._conversion.on_unfit.without(names))
         self._request = self._request.without(names)
-        kept = [one.source.name for one in self._conversion.columns]
-        source = replace(self._source, request=replace(self._source.request, columns=tuple(kept)))
-        rename = {old: new for old, new in self._side.rename.items() if new not in names}
-        types = {name: one for name, one in self._side.types.items() if name not in names}
-        self._side = Side(source=source, rename=rename, types=types)
+
+    def _planned_conversion(self, policies: OnUnfit) -> Conversion:
+        side = self._side
+        return Conversion.plan(
+            self._read_plan.schema, rename=side.rename, types=side.types, on_unfit=policies
+        )
 
     def _policies(self, options: CopyOptions) -> OnUnfit:
         """Return what becomes of values that do not fit; one end at least has to know how."""

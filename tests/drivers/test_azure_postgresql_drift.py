@@ -26,7 +26,7 @@ from datastores.errors import (
     UnsupportedOperationError,
 )
 from datastores.testing.table_case import read, write
-from datastores.values import Drift, TableName, WriteMode
+from datastores.values import Drift, TableName, Unfit, WriteMode
 from tests.drivers.test_azure_postgresql import config_of, staged
 from tests.services.postgresql import Database, Login, PostgreSQL
 
@@ -295,6 +295,23 @@ def test_a_default_is_what_rows_get_that_bring_no_value(
     report = copy(_written(store, data), store / "public/orders", mode="append", drift="ignore")
     assert [one.outcome for one in report.plan.drifted] == ["its default in new rows"] * 2
     assert database.run("SELECT id, day::text, n FROM orders") == [(1, "2026-01-01", 1)]
+
+
+def test_what_is_left_out_is_not_even_read(database: Database, store: Datastore) -> None:
+    database.run(
+        "CREATE TABLE orders (id bigint); CREATE TABLE source (id bigint, day date);"
+        "INSERT INTO source VALUES (1, 'infinity'), (2, NULL)"
+    )
+    report = copy(
+        *(store / "public/source", store / "public/orders"),
+        mode="append",
+        drift="ignore",
+        rename={"day": "extra"},
+        on_unfit={"extra": "reject"},
+        filters=[("day", "is not null")],
+        verify=True,
+    )
+    assert (report.rows, report.unfit) == (1, Unfit())
 
 
 def _written(store: Datastore, data: pa.Table) -> Any:

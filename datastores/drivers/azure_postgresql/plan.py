@@ -196,23 +196,9 @@ def resolve(connection: Connection, table: Table | None, request: WriteRequest) 
     check_existence(request, exists=table is not None, engine=DIALECT.engine)
     if table is None:
         return _new(connection, request)
-    if not table.is_table:
-        raise UnsupportedOperationError(
-            f"{request.table} is a view, which takes no rows",
-            driver=DIALECT.engine,
-            target=str(request.table),
-            advice="Write to the table under it",
-        )
+    _check_takes(table, request)
     if request.mode in _DELETES:
         check_references(connection, table.references, request)
-    generated = {one.name for one in table.columns if one.generated}
-    if given := sorted(generated & set(request.schema.names)):
-        others = [name for name in request.schema.names if name not in generated]
-        raise SchemaMismatchError(
-            f"column {given[0]!r} of {request.table} is computed by PostgreSQL",
-            target=str(request.table),
-            advice=f"Leave it out with columns={others}",
-        )
     known = {one.name: one for one in table.columns if not one.generated}
     check_keys(request, table.unique)
     if request.drift is None:
@@ -237,6 +223,25 @@ def resolve(connection: Connection, table: Table | None, request: WriteRequest) 
         or ("the table is altered" if evolved.statements else None),
         referenced=bool(table.references),
     )
+
+
+def _check_takes(table: Table, request: WriteRequest) -> None:
+    """Refuse a view, and columns that take no values."""
+    if not table.is_table:
+        raise UnsupportedOperationError(
+            f"{request.table} is a view, which takes no rows",
+            driver=DIALECT.engine,
+            target=str(request.table),
+            advice="Write to the table under it",
+        )
+    generated = {one.name for one in table.columns if one.generated}
+    if given := sorted(generated & set(request.schema.names)):
+        others = [name for name in request.schema.names if name not in generated]
+        raise SchemaMismatchError(
+            f"column {given[0]!r} of {request.table} is computed by PostgreSQL",
+            target=str(request.table),
+            advice=f"Leave it out with columns={others}",
+        )
 
 
 def _detour(
