@@ -282,8 +282,12 @@ class RowJob(Job):
         old = {one.target.name: one.source.name for one in self._conversion.columns}
         kept = tuple(name for new, name in old.items() if new not in names)
         request = self._source.request
-        policies = request.on_unfit.without([old[new] for new in names])
-        request = replace(request, columns=kept, on_unfit=policies)
+        request = replace(
+            request,
+            columns=kept,
+            path_column=request.path_column if request.path_column in kept else None,
+            on_unfit=request.on_unfit.without([old[new] for new in names]),
+        )
         self._source = replace(self._source, request=request)
         self._read_plan = self._plan_read()
         self._side = Side(

@@ -106,6 +106,15 @@ def test_what_is_left_out_has_no_policy_and_no_type_to_fit(
     assert rows[2:] == [{"id": 3, "word": None, "gone": None}]
 
 
+def test_the_column_of_paths_may_be_left_out_or_added(workspace: Workspace) -> None:
+    workspace["files"].write_table("in/", OLD)
+    target = workspace["warehouse"] / "main/orders"
+    workspace["warehouse"].write_table("main.orders", OLD.slice(0, 0))
+    for policy, columns in (("ignore", 3), ("evolve", 4)):
+        copy(workspace["files"] / "in/", target, mode="append", drift=policy, path_column="_path")
+        assert len(workspace["warehouse"].schema("main.orders")) == columns
+
+
 def test_a_value_that_does_not_fit_what_is_ignored_is_refused(
     ends: tuple[StorePath, StorePath], workspace: Workspace
 ) -> None:
