@@ -15,7 +15,7 @@ from datastores.location import normalize_path
 from datastores.retry import discarded_after, retried
 from datastores.scan import Scan
 from datastores.store import Store
-from datastores.values import OnUnfit, TableName, WriteMode, column_names
+from datastores.values import Drift, OnUnfit, TableName, WriteMode, column_names
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -124,6 +124,7 @@ class TableCalls(Store):
         format: str | None = None,  # noqa: A002
         format_options: Mapping[str, Any] | None = None,
         on_unfit: Policies = None,
+        drift: str | None = None,
     ) -> int:
         """Write rows as a table, published whole or not at all; return how many.
 
@@ -142,6 +143,8 @@ class TableCalls(Store):
             format_options: As the format takes them.
             on_unfit: What becomes of values that the table cannot hold: `raise`, `null`, `text` or
                 `reject`, for all columns or by new name. What did not fit is logged.
+            drift: A `Drift`: what becomes of columns that are not those of a table that exists. What
+                is left out or altered is logged.
 
         Raises:
             AlreadyExistsError: Under `create`, the table exists; nothing was changed.
@@ -167,8 +170,12 @@ class TableCalls(Store):
                 format=format,
                 format_options=dict(format_options or {}),
                 on_unfit=policies if self.capabilities.on_unfit else OnUnfit(),
+                drift=Drift.parse(drift),
             )
+            drifted = self.tabular.plan_write(request).drifted if request.drift else ()
             session = self.tabular.begin(request)
+            taken = set(session.request.schema.names)
+            conversion = conversion.without(set(conversion.schema.names) - taken)
             try:
                 with discarded_after(session.discard, request.job):
                     # Rows handed in pass by once; a second publish finds the first.
@@ -176,6 +183,8 @@ class TableCalls(Store):
                     retried(lambda: session.publish([receipt]))
             finally:
                 self.refresh()
+            for one in drifted:
+                _log.info("%s/%s: %s", self.label, table, one)
             if receipt.unfit:
                 _log.warning("%s/%s: %s", self.label, table, "; ".join(receipt.unfit.lines(1)))
             return receipt.rows

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -40,6 +40,28 @@ class WriteMode(StrEnum):
         except ValueError:
             raise ConfigurationError(
                 f"no write mode {text!r}", advice=f"The modes are {', '.join(cls)}"
+            ) from None
+
+
+class Drift(StrEnum):
+    """What a write does where the data's columns are not those of a table that exists."""
+
+    REFUSE = "refuse"
+    """Refuse any difference, before a row moves."""
+    IGNORE = "ignore"
+    """Leave the table as it is: leave out what it lacks, and try each value on its types."""
+    EVOLVE = "evolve"
+    """Give the table the columns it lacks, and the wider types; nothing of it goes."""
+
+    @classmethod
+    def parse(cls, text: str | None) -> Drift | None:
+        """Return the policy of that name, None for none; an error lists them all."""
+        try:
+            return None if text is None else cls(text)
+        except ValueError:
+            raise ConfigurationError(
+                f"drift: there is no policy {text!r}",
+                advice=did_you_mean(text, map(str, cls), "The policies are"),
             ) from None
 
 
@@ -136,6 +158,11 @@ class OnUnfit:
                     f"on_unfit: there is no column {name!r}",
                     advice=did_you_mean(name, known, "The columns are"),
                 )
+
+    def without(self, names: Collection[str]) -> OnUnfit:
+        """Return the same policies where some columns are not."""
+        columns = tuple(one for one in self.columns if one[0] not in names)
+        return OnUnfit(default=self.default, columns=columns)
 
     def renamed(self, names: Mapping[str, str]) -> OnUnfit:
         """Return the same policies for columns that have other names."""

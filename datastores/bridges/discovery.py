@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import IO, TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from datastores.bridges import partitions
+from datastores.bridges.evolution import check_held, is_document, unified
 from datastores.bridges.partitions import Keys
 from datastores.drivers.filesystem import MissingRootError
 from datastores.drivers.new_files import FileRange, version_of
@@ -56,6 +57,8 @@ class Dataset:
     files: tuple[DataFile, ...]
     format_name: str
     options: Mapping[str, Any] = field(default_factory=dict)
+    documents: tuple[str, ...] = ()
+    """Of writes that added or widened columns, which not all files have then."""
 
     def format_of(self, file: DataFile) -> Format:
         """Return the format with its options; compression is each file's own."""
@@ -71,6 +74,8 @@ class DatasetSchema:
     partition_by: tuple[str, ...]
     path_column: str | None = None
     """The one that holds each row's file."""
+    evolved: bool = False
+    """Whether files may have fewer columns, and narrower ones."""
 
 
 def is_glob(path: str) -> bool:
@@ -91,10 +96,13 @@ def find_dataset(
         ConfigurationError: The files are of several formats, or of none that is known.
     """
     root, infos = list_files(filesystem, path)
+    documents: list[str] = []
     if root == normalize_path(path).rstrip("/"):
+        documents = [one["name"] for one in infos if is_document(inner_path(one["name"], root))]
         infos = [one for one in infos if not _is_hidden(inner_path(one["name"], root))]
     files = [_data_file(one, root) for one in infos]
-    return _of_one_format(path, root, files, format_name, options, alone=len(infos) == 1)
+    found = _of_one_format(path, root, files, format_name, options, alone=len(infos) == 1)
+    return replace(found, documents=tuple(sorted(documents)))
 
 
 def list_files(filesystem: AbstractFileSystem, path: str) -> tuple[str, list[Mapping[str, Any]]]:
@@ -137,7 +145,23 @@ def read_schema(
             found = found.with_metadata(rest or None)
     if not len(found):
         raise SchemaMismatchError(f"{first.path}: a table has at least one column")
-    return _with_partitions(dataset, found, hint)
+    return _evolved(filesystem, dataset, _with_partitions(dataset, found, hint))
+
+
+def _evolved(
+    filesystem: AbstractFileSystem, dataset: Dataset, first: DatasetSchema
+) -> DatasetSchema:
+    """Return the schema of all files, given that of the first one's."""
+    if not dataset.documents:
+        return first
+    schemas = [first.table]
+    for path in dataset.documents:
+        with named(path):
+            schemas.append(Sidecar.load(filesystem.cat_file(path)).schema)
+    with named(dataset.root):
+        table = unified(schemas)
+    file = pa.schema([one for one in table if one.name not in first.partition_by])
+    return replace(first, table=table, file=file, evolved=True)
 
 
 @contextmanager
@@ -174,7 +198,7 @@ def check_file(dataset: DatasetSchema, found: pa.Schema) -> None:
     for name in found.names:
         if name in dataset.partition_by:
             raise SchemaMismatchError(f"column {name!r} is in the file and in its folder's name")
-    check_same(found, dataset.file)
+    (check_held if dataset.evolved else check_same)(found, dataset.file)
 
 
 def inner_path(path: str, root: str) -> str:

@@ -34,6 +34,7 @@ from datastores.errors import (
 )
 from datastores.filters import Condition, Filters, both, columns_of, to_expression
 from datastores.formats.base import FilePart, slices
+from datastores.types.widening import fitted
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -327,14 +328,19 @@ def _piece_batches(filesystem: AbstractFileSystem, split: FileSplit) -> Iterator
     constant = [
         schema.table.field(one) for one in (*schema.partition_by, *of_path) if one in needed
     ]
-    fields = pa.schema([*(schema.file.field(name) for name in from_file), *constant])
+    wanted = pa.schema([schema.file.field(name) for name in from_file])
+    fields = pa.schema([*wanted, *constant])
     for file, part in split.pieces:
         format_ = split.dataset.format_of(file)
         with opened(filesystem, file) as handle:
+            own = format_.schema(handle, None) if schema.evolved else schema.file
+            # A column of the file's is read even if it has none that is asked for.
+            columns = [name for name in from_file if name in own.names] or own.names[:1]
             batches = format_.read(
-                handle, schema.file, part, columns=tuple(from_file), batch_rows=split.batch_rows
+                handle, own, part, columns=tuple(columns), batch_rows=split.batch_rows
             )
-            for batch in batches:
+            for read in batches:
+                batch = fitted(read, wanted, first_row=1) if schema.evolved else read
                 zeros = pa.array([0] * batch.num_rows, pa.int64()) if constant else None
                 values = [_constant(split, file, one).take(zeros) for one in constant]
                 yield pa.RecordBatch.from_arrays([*batch.columns, *values], schema=fields)

@@ -20,7 +20,8 @@ from datastores.bridges.file_reads import (
     read_split,
     shaped,
 )
-from datastores.bridges.file_writes import FileWriteSession, describe, find_target
+from datastores.bridges.file_target import describe, find_target
+from datastores.bridges.file_writes import FileWriteSession
 from datastores.drivers.base import FileDriver, TableDriver, require
 from datastores.drivers.reading import ReadPlan, ScanRequest, Split
 from datastores.drivers.writing import JobEntry, WritePlan, WriteRequest, WriteSession
@@ -115,7 +116,9 @@ class FilesAsTables(TableDriver):
 
     @override
     def begin(self, request: WriteRequest) -> WriteSession:
-        session = FileWriteSession(self.files, request, find_target(self.files, request))
+        target = find_target(self.files, request)
+        request = request.without(target.left_out)
+        session = FileWriteSession(self.files, request, target)
         if request.journal is not None or request.bookmark is not None:
             FileJournal(self.files, request.job).begin(request.table.name, request.journal or "")
         return session

@@ -15,6 +15,7 @@ from datastores.cli.display import copy_shown, print_plan
 from datastores.cli.options import (
     columns_option,
     common,
+    drift_option,
     example,
     filter_option,
     given,
@@ -162,6 +163,7 @@ def _options(command: Any) -> Any:
 @_options
 @unfit_option
 @rejects_option
+@drift_option
 @common
 @click.pass_obj
 def cp(  # noqa: PLR0913  # one for each word that copy itself does not take

@@ -10,6 +10,7 @@ import click
 
 from datastores.cli.options import (
     common,
+    drift_option,
     example,
     given,
     option_pairs,
@@ -78,6 +79,7 @@ _MODES = (WriteMode.CREATE, WriteMode.APPEND, WriteMode.REPLACE, WriteMode.CREAT
 @click.option("--dry-run", is_flag=True, help="Show the tables in their order, and copy nothing.")
 @unfit_option
 @rejects_option
+@drift_option
 @common
 @click.pass_obj
 def cp_all(

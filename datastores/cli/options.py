@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import click
 
-from datastores.values import OnUnfit
+from datastores.values import Drift, OnUnfit
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 _REPORTS = (".html", ".json")
@@ -84,6 +84,17 @@ rejects_option = click.option(
     help="Where rejected rows go, with the reasons: a table or a folder to add to, or a new file. "
     "Alone it says --on-unfit reject.",
 )
+
+
+def drift_option(command: Command) -> Command:
+    """Add `--drift`, for commands that write to tables that may exist."""
+    return click.option(
+        "--drift",
+        type=click.Choice([str(one) for one in Drift]),
+        default=None,
+        help="What becomes of columns that are not those of a target that exists; evolve adds and widens "
+        "them there.  [default: an error for other names, and each value is tried]",
+    )(command)
 
 
 def example(*lines: str) -> str:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import override
+
 from datastores.drivers.increments import Bookmark
 from datastores.errors import UnsupportedOperationError
-from datastores.values import OnUnfit, TableName, Unfit, WriteMode
+from datastores.values import Drift, OnUnfit, TableName, Unfit, WriteMode
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -55,6 +57,19 @@ class WriteRequest:
     format_options: Mapping[str, Any] = field(default_factory=dict)
     on_unfit: OnUnfit = field(default_factory=OnUnfit)
     """What becomes of values that the target cannot hold; only for a driver that declares it."""
+    drift: Drift | None = None
+    """What becomes of columns that are not those of a table that exists. If None, the names have to be
+    the same; the types too in files, while a table of a database tries each value."""
+
+    def without(self, columns: Collection[str]) -> WriteRequest:
+        """Return the request for the same rows with some columns left out."""
+        if not columns:
+            return self
+        import pyarrow as pa  # workspaces are listed without it
+
+        fields = [one for one in self.schema if one.name not in columns]
+        schema = pa.schema(fields, self.schema.metadata)
+        return replace(self, schema=schema, on_unfit=self.on_unfit.without(columns))
 
 
 class Verdict(StrEnum):
@@ -77,6 +92,39 @@ class ColumnPlan:
     note: str | None = None
 
 
+class DriftKind(StrEnum):
+    """How a column of the data differs from the table's."""
+
+    ADDED = "added"
+    """The table has none of its name."""
+    DROPPED = "dropped"
+    """The data has none of its name."""
+    WIDENED = "widened"
+    """Its type holds all that the table's does, and more."""
+    NARROWED = "narrowed"
+    """The table's type holds all that its own does, and more."""
+    CHANGED = "changed"
+    """Each type holds values that the other does not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drifted:
+    """A column that the data and the table do not have alike, and what becomes of it."""
+
+    column: str
+    kind: DriftKind
+    source_type: str | None = None
+    """What `create` would declare for it, in the target's words; None if the data has none."""
+    target_type: str | None = None
+    """What the table declares; None if it has none."""
+    outcome: str = ""
+    """In words; empty if it is refused."""
+
+    @override
+    def __str__(self) -> str:
+        return f"column {self.column!r} is {self.kind}: {self.outcome}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WritePlan:
     """What a write will do, known before anything is written."""
@@ -92,6 +140,8 @@ class WritePlan:
     """How many parts the target takes: 1 for a single file; None for any number."""
     parallel: bool = True
     """Whether several parts written at once are faster than one."""
+    drifted: tuple[Drifted, ...] = ()
+    """Where the data's columns are not the table's, if the request has a policy for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +194,7 @@ class WriteSession(ABC):
     """One write, from staging to publish. Pickles, and holds no secret."""
 
     request: WriteRequest
+    """What was asked for, without the columns that are left out: its schema is what `write` takes."""
 
     def sieve(self) -> Sieve | None:
         """Return what applies the request's `on_unfit` to the rows of one part, before `write`.

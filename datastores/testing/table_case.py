@@ -53,7 +53,8 @@ def write(
     options = {"parts": 1, **options}
     session = driver.begin(WriteRequest(table=table, schema=data.schema, mode=mode, **options))
     try:
-        session.publish([session.write("0", data.to_reader())])
+        taken = data.select(session.request.schema.names)
+        session.publish([session.write("0", taken.to_reader())])
     finally:
         session.discard()
 

@@ -36,14 +36,14 @@ OPTIONS: dict[WriteMode, dict[str, Any]] = {
     WriteMode.REPLACE_PARTITIONS: {"partition_by": ("day",)},
 }
 # Which rows of the old table stay, beside all of the new.
-_STAYS: dict[WriteMode, list[int]] = {
+STAYS: dict[WriteMode, list[int]] = {
     WriteMode.APPEND: [0, 1, 2],
     WriteMode.CREATE_APPEND: [0, 1, 2],
     WriteMode.REPLACE: [],
     WriteMode.UPSERT: [0, 1],
     WriteMode.REPLACE_PARTITIONS: [0, 1],
 }
-MODES_ON_EXISTING = tuple(_STAYS)
+MODES_ON_EXISTING = tuple(STAYS)
 # Known to be one part, a write may need no staging.
 either_way = pytest.mark.parametrize("parts", [None, 1], ids=["staged", "one part"])
 
@@ -93,7 +93,7 @@ class WritingConformance(TableCase):
             return
         self.create_old(driver, table, mode)
         write(driver, table, NEW, mode, parts=parts, **self.options(mode))
-        expected = pa.concat_tables([OLD.take(pa.array(_STAYS[mode], pa.int64())), NEW])
+        expected = pa.concat_tables([OLD.take(pa.array(STAYS[mode], pa.int64())), NEW])
         assert_same_table(read(driver, table, 2).select(SCHEMA.names), expected)
         assert not self.staging_left(driver)
 

@@ -10,12 +10,12 @@ A driver joins with a class, a `driver` fixture, and where its tables and stagin
 from __future__ import annotations
 
 from datastores.testing.table_bookmarks import BookmarkConformance
+from datastores.testing.table_drift import DriftConformance
 from datastores.testing.table_journal import JournalConformance
 from datastores.testing.table_reading import ReadingConformance
-from datastores.testing.table_writing import WritingConformance
 
 
 class TableDriverConformance(
-    ReadingConformance, WritingConformance, JournalConformance, BookmarkConformance
+    ReadingConformance, DriftConformance, JournalConformance, BookmarkConformance
 ):
-    """Reading, writing, going on and remembering, each ability in both directions."""
+    """Reading, writing, drifting, going on and remembering, each ability in both directions."""

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
+
+import pyarrow as pa
 
 from datastores.drivers.base import TableDriver
 from datastores.drivers.reading import ScanRequest
@@ -11,6 +14,7 @@ from datastores.drivers.writing import WriteRequest
 from datastores.errors import DataError, DatastoreError, NotFoundError, UnsupportedOperationError
 from datastores.transfer.comparison import Comparison
 from datastores.types.digest import Digest
+from datastores.types.widening import fitted
 from datastores.values import WriteMode
 
 _COMPARABLE = (WriteMode.CREATE, WriteMode.REPLACE, WriteMode.APPEND, WriteMode.CREATE_APPEND)
@@ -24,12 +28,20 @@ class Expectation:
     Under `append` that is what it held before and what was sent; someone else's rows that come
     in between make the comparison fail.
 
+    Args:
+        driver: Of the target.
+        request: What is written.
+        altered: Columns that the target gets with the copy, NULL in the rows that it holds before, or
+            gets in a wider type.
+
     Raises:
         UnsupportedOperationError: The mode replaces some of the rows, so that no digest of the
             whole is known beforehand.
     """
 
-    def __init__(self, driver: TableDriver, request: WriteRequest) -> None:
+    def __init__(
+        self, driver: TableDriver, request: WriteRequest, altered: Collection[str] = ()
+    ) -> None:
         if request.mode not in _COMPARABLE:
             raise UnsupportedOperationError(
                 f"a copy in mode {request.mode} is not verified",
@@ -37,13 +49,14 @@ class Expectation:
             )
         self._driver = driver
         self._request = request
+        self._altered = frozenset(altered)
         self._before = Digest()
 
     def before(self) -> None:
         """Digest what the target holds, if the mode keeps it."""
         if self._request.mode in {WriteMode.APPEND, WriteMode.CREATE_APPEND}:
             try:
-                self._before = self._digest()
+                self._before = Digest.of(map(self._evolved, self._batches(self._scan_now())))
             except NotFoundError:
                 self._before = Digest()
 
@@ -88,8 +101,28 @@ class Expectation:
         return found.hexdigest()
 
     def _digest(self) -> Digest:
-        with self._driver.plan_read(self.scan, 1) as plan:
-            return Digest.of(batch for split in plan.splits for batch in self._driver.read(split))
+        return Digest.of(self._batches(self.scan))
+
+    def _batches(self, scan: ScanRequest) -> Iterator[pa.RecordBatch]:
+        with self._driver.plan_read(scan, 1) as plan:
+            for split in plan.splits:
+                yield from self._driver.read(split)
+
+    def _scan_now(self) -> ScanRequest:
+        """Return what reads the target's rows before it has its new columns."""
+        if not self._altered:
+            return self.scan
+        there = self._driver.schema(self._request.table).names
+        known = [one for one in self._request.schema.names if one in there]
+        return replace(self.scan, columns=tuple(known))
+
+    def _evolved(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Return the rows as they will be once the target is altered."""
+        fields = [
+            one if one.name in self._altered else batch.schema.field(one.name)
+            for one in self._request.schema
+        ]
+        return fitted(batch, pa.schema(fields), first_row=1)
 
 
 def _differing(compare: Callable[[], Comparison]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -57,6 +57,7 @@ class CopyAllPlan:
             f"{count} {'table' if count == 1 else 'tables'}, {shared}",
             f"mode {self.mode} · each table for itself, in this order",
             *([f"rejected rows go to {self.rejects}"] if self.rejects else []),
+            *drift_lines(self.tables),
             *left_out_lines(self.left_out),
         ]
 
@@ -151,6 +152,7 @@ class CopyAllReport:
         return [
             f"{copied}{format_bytes(self.bytes_written)} written in {self.seconds:.1f} s",
             *([rejected_words(unfit, place)] if place else []),
+            *drift_lines([one.plan for one in self.tables]),
             *left_out_lines(self.left_out),
             f"job {self.job} finished, {one_moment}",
         ]
@@ -184,6 +186,11 @@ def report_row(one: CopyReport, note: str = "") -> tuple[object, ...]:
     notes = "; ".join(filter(None, (note, verified, unfit, earlier)))
     written, seconds = format_bytes(one.bytes_written), f"{one.seconds:.1f}"
     return (one.source, one.target, one.rows, one.files, written, seconds, notes)
+
+
+def drift_lines(plans: Sequence[CopyPlan]) -> list[str]:
+    """Return for people what becomes of columns that are not a target's."""
+    return [f"{one.target}: {line}" for one in plans for line in one.drift_lines()]
 
 
 def left_out_lines(left_out: tuple[tuple[str, str], ...]) -> list[str]:

@@ -54,6 +54,9 @@ class CopyOptions(TypedDict, total=False):
     rejects: Any
     """Where the rows go that `on_unfit` leaves out, with the reasons: a URL or `store / "path"` of a table
     or folder, which is added to, or of a new file. Without `on_unfit` that is `reject` then."""
+    drift: str
+    """A `Drift`, for columns that are not those of a target that exists: `refuse`, `ignore` or `evolve`.
+    If not given their names have to be the same, and each value is tried on the target's types."""
     partition_by: Sequence[str]
     """Columns that become Hive folders at a file store, by new name."""
     rows_per_file: int
@@ -95,6 +98,7 @@ class CopyAllOptions(TypedDict, total=False):
     on_unfit: OnUnfit | str | Mapping[str, str]
     rejects: Any
     """One place for the rejected rows of all tables."""
+    drift: str
     rows_per_file: int
     format: str
     format_options: Mapping[str, Any]
@@ -123,6 +127,7 @@ ROW_OPTIONS = frozenset(
         "types",
         "on_unfit",
         "rejects",
+        "drift",
         "partition_by",
         "rows_per_file",
         "format",

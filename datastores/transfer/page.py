@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 from datastores import __version__
 from datastores.display import format_bytes
 from datastores.transfer.markup import element, page, table, terms
-from datastores.transfer.plan import COLUMN_HEADS, CopyPlan, unfit_lines
+from datastores.transfer.plan import COLUMN_HEADS, DRIFT_HEADS, CopyPlan, unfit_lines
 from datastores.transfer.report import CopyReport, rejected_words, speed
 from datastores.transfer.timeline import timeline, workers_of
 
@@ -89,6 +89,21 @@ def _plan(plan: CopyPlan) -> Iterator[ET.Element]:
     )
     if plan.columns:
         yield table(COLUMN_HEADS, (_column(one.row(), str(one.verdict)) for one in plan.columns))
+    if plan.drifted:
+        yield element("h3", f"Columns that are not the target's: {plan.drift}")
+        yield table(
+            DRIFT_HEADS,
+            (
+                (
+                    one.column,
+                    str(one.kind),
+                    one.source_type or "",
+                    one.target_type or "",
+                    one.outcome,
+                )
+                for one in plan.drifted
+            ),
+        )
     if plan.statements:
         yield element("h3", "Statements")
         lines = (line for one in plan.statements for line in (*one.splitlines(), ""))

@@ -10,11 +10,12 @@ from typing import Any
 from typing_extensions import override
 
 from datastores.display import format_bytes, html_table, text_table
-from datastores.drivers.writing import Verdict
+from datastores.drivers.writing import Drifted, Verdict
 from datastores.values import Unfit
 
 _NOT_COUNTED = "what does not fit is not counted: the source has a limit"
 COLUMN_HEADS = ("column", "source", "Arrow", "target", "verdict")
+DRIFT_HEADS = ("column", "is", "source", "target", "what becomes of it")
 
 
 def unfit_lines(unfit: Unfit | None) -> list[str]:
@@ -74,6 +75,10 @@ class CopyPlan:
     """The folder that files are moved to once they were copied."""
     parts_kept: int = 0
     """How many parts an earlier call of the job has finished, as far as that is known yet."""
+    drift: str | None = None
+    """The policy for columns that are not the target's, if there is one."""
+    drifted: tuple[Drifted, ...] = ()
+    """Which those are, and what becomes of each."""
     unfit: Unfit | None = field(default_factory=Unfit)
     """What the source's policies null and leave out; None if a limit leaves it open."""
     rejects: str | None = None
@@ -89,6 +94,9 @@ class CopyPlan:
         plain = dataclasses.asdict(self)
         plain["columns"] = [
             {**dataclasses.asdict(one), "verdict": str(one.verdict)} for one in self.columns
+        ]
+        plain["drifted"] = [
+            {**dataclasses.asdict(one), "kind": str(one.kind)} for one in self.drifted
         ]
         return plain
 
@@ -121,6 +129,7 @@ class CopyPlan:
         if self.archive is not None:
             lines.append(f"files that were copied are moved to {self.archive}")
         lines.append(f"mode {self.mode} · {self.publish}")
+        lines += self.drift_lines()
         if self.parts_kept:
             left = count - self.parts_kept
             lines.append(
@@ -130,6 +139,10 @@ class CopyPlan:
         if self.rejects is not None:
             lines.append(f"rejected rows go to {self.rejects}")
         return lines + unfit_lines(self.unfit)
+
+    def drift_lines(self) -> list[str]:
+        """Return what becomes of columns that are not the target's, a line for each."""
+        return [f"drift {self.drift} · {one}" for one in self.drifted]
 
     def details(self) -> str:
         """Return the columns as a table, and the statements that publishing will run."""

@@ -144,6 +144,7 @@ class CopyReport:
         lines += [one for one in (self.plan.cursor, self.plan.new_files) if one is not None]
         if self.archived is not None:
             lines.append(self.archived_words())
+        lines += self.plan.drift_lines()
         lines += unfit_lines(self.unfit)
         if self.rejects is not None:
             lines.append(rejected_words(self.unfit, self.rejects))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from datastores.datastore import StorePath
 from datastores.drivers.base import Driver, TableDriver, require
+from datastores.drivers.drift import altered, left_out
 from datastores.drivers.reading import ReadPlan, Split
 from datastores.drivers.writing import (
     JobEntry,
@@ -40,7 +41,7 @@ from datastores.types.convert import Conversion
 from datastores.types.digest import Digest
 from datastores.types.fields import source_of
 from datastores.types.text import describe_type
-from datastores.values import OnUnfit, Unfit, WriteMode
+from datastores.values import Drift, OnUnfit, Unfit, WriteMode
 
 _SHARED_WITH_DIFF = frozenset({"columns", "filters", "rename", "types"})
 _ONLY_IN_PYTHON = frozenset({"source_format", "source_format_options", "format", "format_options"})
@@ -84,21 +85,22 @@ class RowJob(Job):
             types=options.get("types") or {},
         )
         try:
-            self._conversion = Conversion.plan(
-                self._read_plan.schema,
-                rename=options.get("rename"),
-                types=options.get("types"),
-                on_unfit=policies,
-            )
+            self._conversion = self._planned_conversion(policies)
             self._request = self._write_request(options, policies)
             if by_others:
                 self._request = replace(self._request, parts=None)
             write_plan = self._plan_write()
+            drifted = write_plan.drifted
+            if out := left_out(self._request, drifted):
+                self._leave_out(out)
+                write_plan = self._plan_write()
             if not (write_plan.parallel or by_others) and options.get("workers", 1) == 1:
                 self._request = replace(self._request, parts=1)
                 write_plan = self._plan_write()
             self._expectation = (
-                Expectation(self._driver, self._request) if options.get("verify") else None
+                Expectation(self._driver, self._request, altered(self._request, drifted))
+                if options.get("verify")
+                else None
             )
             with self._at_source():
                 unfit = self._read_plan.unfit()
@@ -111,13 +113,14 @@ class RowJob(Job):
         )
         if not by_others:
             self._request = replace(self._request, parts=len(self.parts))
-        self.plan = self._copy_plan(write_plan, workers, unfit)
+        self.plan = self._copy_plan(replace(write_plan, drifted=drifted), workers, unfit)
 
     @override
     def begin(self) -> JobEntry | None:
         entry = self._entry
         increment = self._increment
-        rows = repr((_columns(self._request.schema), increment and increment.condition))
+        columns = _columns(self._request.schema, self.plan)
+        rows = repr((columns, increment and increment.condition))
         with self._at_target("copy"):
             if entry is not None and not self._identity.is_of(entry, rows):
                 self._driver.forget_job(entry.job)
@@ -273,6 +276,34 @@ class RowJob(Job):
         with self._at_target("plan_write"):
             return self._driver.plan_write(self._request)
 
+    def _leave_out(self, names: Collection[str]) -> None:
+        """Neither read nor compare the columns that get these names."""
+        self._read_plan.close()
+        old = {one.target.name: one.source.name for one in self._conversion.columns}
+        kept = tuple(name for new, name in old.items() if new not in names)
+        request = self._source.request
+        request = replace(
+            request,
+            columns=kept,
+            path_column=request.path_column if request.path_column in kept else None,
+            on_unfit=request.on_unfit.without([old[new] for new in names]),
+        )
+        self._source = replace(self._source, request=request)
+        self._read_plan = self._plan_read()
+        self._side = Side(
+            source=self._source,
+            rename={name: new for name, new in self._side.rename.items() if new not in names},
+            types={name: one for name, one in self._side.types.items() if name not in names},
+        )
+        self._conversion = self._planned_conversion(self._conversion.on_unfit.without(names))
+        self._request = self._request.without(names)
+
+    def _planned_conversion(self, policies: OnUnfit) -> Conversion:
+        side = self._side
+        return Conversion.plan(
+            self._read_plan.schema, rename=side.rename, types=side.types, on_unfit=policies
+        )
+
     def _policies(self, options: CopyOptions) -> OnUnfit:
         """Return what becomes of values that do not fit; one end at least has to know how."""
         policies = OnUnfit.parse(options.get("on_unfit"))
@@ -297,6 +328,7 @@ class RowJob(Job):
             format=options.get("format"),
             format_options=dict(options.get("format_options") or {}),
             on_unfit=policies if self._driver.capabilities.on_unfit else OnUnfit(),
+            drift=Drift.parse(options.get("drift")),
         )
 
     def _nothing_to_read(self, options: CopyOptions) -> CopyPlan:
@@ -321,8 +353,7 @@ class RowJob(Job):
 
     def _copy_plan(self, write_plan: WritePlan, workers: int, unfit: Unfit | None) -> CopyPlan:
         read_plan = self._read_plan
-        names = self._conversion.schema.names
-        fields = dict(zip(names, read_plan.schema, strict=True))
+        fields = {one.target.name: one.source for one in self._conversion.columns}
         words = self._increment.words() if self._increment else None
         return CopyPlan(
             job=self._request.job,
@@ -349,6 +380,8 @@ class RowJob(Job):
             bulk_path=write_plan.bulk_path,
             publish=write_plan.publish,
             statements=write_plan.statements,
+            drift=self._request.drift,
+            drifted=write_plan.drifted,
             verify=self._expectation is not None,
             cursor=words if isinstance(self._increment, CursorIncrement) else None,
             new_files=words if isinstance(self._increment, FileIncrement) else None,
@@ -396,6 +429,8 @@ def _source_type(field: pa.Field) -> str:
     return f"{source.type}, key" if source.key else source.type
 
 
-def _columns(schema: pa.Schema) -> str:
-    """Return a text that tells columns from others."""
-    return repr([(one.name, describe_type(one.type), one.nullable) for one in schema])
+def _columns(schema: pa.Schema, plan: CopyPlan) -> str:
+    """Return a text that tells columns, and what becomes of them at the target, from others."""
+    fields = [(one.name, describe_type(one.type), one.nullable) for one in schema]
+    # Rows that were staged for one type of the target are not moved into another one.
+    return repr([fields, [one.target_type for one in plan.columns], plan.statements])

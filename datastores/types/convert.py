@@ -6,7 +6,7 @@ A column keeps its buffers unless its type changes; see `cast.py` for what a cha
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -119,6 +119,18 @@ class Conversion:
         if schema.equals(source, check_metadata=False):
             schema = source
         return cls(source=source, schema=schema, columns=tuple(steps), on_unfit=on_unfit)
+
+    def without(self, names: Collection[str]) -> Conversion:
+        """Return the plan for the same batches with some columns left out, by new name."""
+        if not names:
+            return self
+        columns = tuple(one for one in self.columns if one.target.name not in names)
+        return Conversion(
+            source=self.source,
+            schema=pa.schema([one.target for one in columns], self.schema.metadata),
+            columns=columns,
+            on_unfit=self.on_unfit.without(names),
+        )
 
     @property
     def identity(self) -> bool:

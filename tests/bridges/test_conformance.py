@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -15,8 +16,6 @@ from datastores.drivers.local.config import LocalConfig
 from datastores.drivers.local.driver import LocalDriver
 from datastores.drivers.memory.config import MemoryConfig
 from datastores.drivers.memory.driver import MemoryDriver
-from datastores.testing.table_case import write
-from datastores.testing.table_writing import OLD
 from datastores.testing.tables import TableDriverConformance
 from datastores.values import TableName, WriteMode
 
@@ -29,9 +28,9 @@ class FilesConformance(TableDriverConformance):
         return TableName(f"tables/{name}/")
 
     @override
-    def create_old(self, driver: TableDriver, table: TableName, mode: WriteMode) -> None:
+    def create_options(self, mode: WriteMode) -> dict[str, Any]:
         # A folder is partitioned when it is created.
-        write(driver, table, OLD, WriteMode.CREATE, **self.options(mode))
+        return self.options(mode)
 
     @override
     def staging_left(self, driver: TableDriver) -> Sequence[str]:

@@ -37,6 +37,26 @@ def test_the_plan_the_parts_and_the_report(run: Run, table: str, folder: Path) -
     assert staging(folder) == []
 
 
+def test_drift_is_shown_and_done(run: Run, table: str) -> None:
+    wider = ("--query", "select id, region, 1.5 as extra from orders limit 2", "warehouse")
+    target = "datastore://warehouse/main/less"
+    assert run("cp", table, target, "--columns", "id,region").code == 0
+    append = ("cp", *wider, target, "--mode", "append")
+    found = run(*append)
+    assert found.code == 7
+    assert "--drift ignore" in found.err
+    line = "drift evolve · column 'extra' is added: the table gets it as DECIMAL(2,1)"
+    dry = run(*append, "--drift", "evolve", "--dry-run")
+    assert line in dry.out
+    assert 'ALTER TABLE "main"."less" ADD COLUMN "extra" DECIMAL(2,1)' in dry.out
+    found = run(*append, "--drift", "evolve")
+    assert (found.code, found.err) == (0, "")
+    assert found.out.count(line) == 2
+    assert rows_at(run, target, "--filter", "extra is not null")[0]["extra"] == "1.5"
+    everything = ("cp-all", "datastore://warehouse/main", "datastore://warehouse/other")
+    assert run(*everything, "--drift", "refuse", "--include", "main.less").code == 0
+
+
 def test_json_is_the_report(run: Run, table: str) -> None:
     [report] = run("cp", table, "datastore://files/a.parquet", "--json", "--job", "j1").records
     assert report["rows"] == 1000

@@ -74,6 +74,7 @@ class Ends:
     name: str = "orders"
     new: Mapping[str, Any] = field(default_factory=dict)
     """How the copy says what is new, if it takes only that."""
+    drift: str = ""
     source: str = "local"
     """Its kind."""
     folder: str = "in"
@@ -102,7 +103,19 @@ class Ends:
     def words(self) -> dict[str, Any]:
         """Return what makes it a copy of rows between files, if it is one, and of what is new."""
         rows = {} if self.kind == "files as they are" else {"types": {"id": "int64"}}
-        return {**rows, **self.new}
+        drift = {"drift": self.drift} if self.drift else {}
+        return {**rows, **self.new, **drift}
+
+    @property
+    def old(self) -> pa.Table:
+        """What the target holds before; fewer columns if it is to get others."""
+        return OLD.select(["id"]) if self.drift else OLD
+
+    def expected(self, mode: str) -> list[Any]:
+        """Return what the target is to hold afterwards."""
+        if not self.drift:
+            return rows_of(EXPECTED[mode])
+        return rows_of(pa.concat_tables([self.old, NEW], promote_options="default"))
 
     def copy(self, mode: str, **more: Any) -> CopyReport:
         """Make the copy in this process."""
@@ -222,7 +235,7 @@ def killed(ends: Ends, mode: str, step: str) -> Iterator[Callable[[], str]]:
 
 def check(ends: Ends, mode: str, before: list[Any] | None) -> str:
     """Look at the target, make the same call again unless it was finished, and look again."""
-    expected = rows_of(EXPECTED[mode])
+    expected = ends.expected(mode)
     between = ends.content()
     store = ends.workspace["target"]
     if store.capabilities.write_modes[WriteMode(mode)] is Atomicity.ATOMIC:
@@ -247,7 +260,7 @@ def check(ends: Ends, mode: str, before: list[Any] | None) -> str:
 def prepared(ends: Ends, mode: str) -> list[Any] | None:
     """Make the old target, if the mode needs one; return its rows."""
     if mode != "create":
-        ends.workspace["target"].write_table(ends.table, OLD)
+        ends.workspace["target"].write_table(ends.table, ends.old)
     before = ends.content()
     ends.workspace["target"].close()
     return before
@@ -284,6 +297,17 @@ def test_an_append_that_is_killed_at_a_step(ends: Ends, step: str) -> None:
         assert outcome in {"begun anew", "gone on from finished parts"}
     else:
         assert outcome == expected.get(step, "begun anew")
+
+
+def evolving_steps() -> list[Any]:
+    often = {("local", "the publish is decided"), ("azure_postgresql", "a part is staged")}
+    pairs = [(kind, step) for kind in KINDS[1:] for step in steps(kind)]
+    return [pytest.param(*one, marks=() if one in often else pytest.mark.faults) for one in pairs]
+
+
+@pytest.mark.parametrize(("kind", "step"), evolving_steps())
+def test_an_append_that_alters_its_target_is_killed_at_a_step(ends: Ends, step: str) -> None:
+    strike(replace(ends, drift="evolve"), "append", step)
 
 
 def die_adding(ends: Ends, step: str) -> None:

@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import pytest
 import datastores
 from datastores import Workspace
 from datastores.datastore import StorePath
+from datastores.errors import DataError
 from datastores.transfer import CopyReport, PartProgress
 from tests.services.postgresql import Database
 
@@ -140,6 +142,43 @@ def test_a_kept_part_has_no_digest_for_a_call_that_verifies(workspace: Workspace
     report = copy(verify=True)
     assert report.parts_kept == 0
     assert report.digest is not None
+
+
+def test_what_was_staged_for_one_type_is_not_rounded_to_another(
+    workspace: Workspace, database: Database
+) -> None:
+    files = workspace["files"]
+    amounts = pa.array([Decimal("1.2345")] * 400, pa.decimal128(12, 4))
+    files.write_table("in/", pa.table({"id": range(400), "amount": amounts}), rows_per_file=100)
+    database.run("CREATE TABLE orders (id bigint, amount numeric(12,4))")
+    words: dict[str, Any] = {"mode": "append", "workers": PARTS}
+    copy = copier(files / "in/", workspace["warehouse"] / "public/orders", **words)
+    interrupted(copy)
+    database.run("ALTER TABLE orders ALTER amount TYPE numeric(12,2)")
+    with pytest.raises(DataError, match=r"amount.*1\.2345"):
+        copy()
+    assert database.run("SELECT count(*) FROM orders") == [(0,)]
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "kept"), [("SELECT 1", PARTS), ("ALTER TABLE orders ADD word text", 0)]
+)
+def test_a_copy_that_alters_its_target_goes_on(
+    workspace: Workspace, database: Database, meanwhile: str, kept: int
+) -> None:
+    files = workspace["files"]
+    rows = pa.table({"id": range(400), "word": ["x" * 200] * 400})
+    files.write_table("in/", rows, rows_per_file=100)
+    database.run("CREATE TABLE orders (id integer)")
+    words: dict[str, Any] = {"mode": "append", "workers": PARTS, "drift": "evolve"}
+    copy = copier(files / "in/", workspace["warehouse"] / "public/orders", **words)
+    interrupted(copy)
+    assert workspace["warehouse"].schema("public.orders").types == [pa.int32()]
+    database.run(meanwhile)
+    report = copy()
+    assert report.parts_kept == kept
+    assert workspace["warehouse"].schema("public.orders").types == [pa.int64(), pa.string()]
+    assert datastores.verify(files / "in/", workspace["warehouse"] / "public/orders", keys=["id"])
 
 
 def test_two_calls_at_once_are_two_jobs(workspace: Workspace) -> None:

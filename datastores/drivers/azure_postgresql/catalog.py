@@ -56,6 +56,8 @@ class Column:
     """Computed by the server, which takes no value for it."""
     numbered: bool = False
     """Filled from a sequence of its own where no value is given."""
+    has_default: bool = False
+    """Filled with something where no value is given."""
     collation: str | None = None
     labels: tuple[str, ...] = ()
     """If it is an enum or an array of one, and no domain: what makes the type anew elsewhere."""
@@ -99,6 +101,7 @@ class Table:
     """One table or view."""
 
     name: TableName
+    oid: int
     kind: str
     """`r` for a table, `p` partitioned, `v` view, `m` materialised view, `f` foreign."""
     columns: tuple[Column, ...]
@@ -204,6 +207,7 @@ def find_table(connection: Connection, name: TableName) -> Table | None:
     keys = [one for one in unique if never_null.issuperset(one)]
     return Table(
         name=full,
+        oid=oid,
         kind=kind,
         columns=columns,
         unique=tuple(map(frozenset, keys)),
@@ -249,7 +253,8 @@ def _table_columns(connection: Connection, oid: int, primary: frozenset[str]) ->
                     AND d.classid = d.refclassid AND d.deptype IN ('a', 'i')
                     AND EXISTS (SELECT 1 FROM pg_catalog.pg_sequence s WHERE s.seqrelid = d.objid)),
                 pg_catalog.col_description(a.attrelid, a.attnum),
-                CASE WHEN a.attcollation <> t.typcollation THEN a.attcollation::regcollation::text END
+                CASE WHEN a.attcollation <> t.typcollation THEN a.attcollation::regcollation::text END,
+                a.atthasdef OR a.attidentity <> '' OR t.typdefault IS NOT NULL
             FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
             WHERE a.attrelid = %s AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum
             """,
@@ -259,7 +264,7 @@ def _table_columns(connection: Connection, oid: int, primary: frozenset[str]) ->
     columns = []
     for row in rows:
         name, type_oid, modifier, dims, type_, bare = row[:6]
-        not_null, generated, numbered, note, collation = row[6:]
+        not_null, generated, numbered, note, collation, has_default = row[6:]
         mapped = from_postgresql(types, type_oid, modifier, dims)
         columns.append(
             Column(
@@ -272,6 +277,7 @@ def _table_columns(connection: Connection, oid: int, primary: frozenset[str]) ->
                 key=name in primary,
                 generated=generated,
                 numbered=numbered,
+                has_default=has_default,
                 collation=collation,
                 labels=_labels(types, type_oid),
             )

@@ -147,7 +147,7 @@ def sentence(error: psycopg.Error) -> str:
     """Return what the server says, as one sentence of ours."""
     diag = error.diag
     text = (diag.message_primary or str(error)).strip().partition("\n")[0].rstrip(". ")
-    if diag.message_detail and (error.sqlstate or "")[:2] in {"22", "23"}:
+    if diag.message_detail and (error.sqlstate or "")[:2] in {"0A", "22", "23"}:
         text += f": {diag.message_detail.rstrip('.')}"
     if diag.context and (error.sqlstate or "")[:2] == "22":
         text += f" ({diag.context.partition(chr(10))[0]})"

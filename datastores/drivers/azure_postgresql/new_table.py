@@ -62,3 +62,13 @@ class NewTable:
 def _move(connection: Connection, old: TableName, new: TableName) -> None:
     schema = DIALECT.identifier(new.schema or "")
     run(connection, f"ALTER TABLE {DIALECT.table(old)} SET SCHEMA {schema}")
+
+
+def missing_schemas(connection: Connection, wanted: set[str]) -> list[str]:
+    """Return the statements that create those schemas which are not there."""
+    rows = connection.execute(
+        "SELECT wanted FROM pg_catalog.unnest(%s::text[]) AS wanted "
+        "WHERE pg_catalog.to_regnamespace(pg_catalog.quote_ident(wanted)) IS NULL ORDER BY wanted",
+        (list(wanted),),
+    ).fetchall()
+    return [f"CREATE SCHEMA {DIALECT.identifier(name)}" for (name,) in rows]

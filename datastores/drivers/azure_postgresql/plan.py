@@ -11,9 +11,10 @@ from datastores.drivers.azure_postgresql import catalog
 from datastores.drivers.azure_postgresql.catalog import DIALECT, Column, Table, qualified
 from datastores.drivers.azure_postgresql.client import Client
 from datastores.drivers.azure_postgresql.connection import Connection
+from datastores.drivers.azure_postgresql.drift import Evolution, evolution
 from datastores.drivers.azure_postgresql.limits import check_limits
-from datastores.drivers.azure_postgresql.new_table import NewTable
-from datastores.drivers.azure_postgresql.references import refers
+from datastores.drivers.azure_postgresql.new_table import NewTable, missing_schemas
+from datastores.drivers.azure_postgresql.references import check_references
 from datastores.drivers.azure_postgresql.restore import Declaration, Enum, declared
 from datastores.drivers.azure_postgresql.rights import Rights
 from datastores.drivers.azure_postgresql.stored import to_postgresql
@@ -26,7 +27,6 @@ from datastores.drivers.writing import ColumnPlan, Verdict, WritePlan, WriteRequ
 from datastores.errors import (
     DataError,
     DatastoreError,
-    PreconditionFailedError,
     SchemaMismatchError,
     UnsupportedOperationError,
 )
@@ -47,7 +47,7 @@ class WriteColumn:
     """The table's column as users see it."""
     type: str
     """In PostgreSQL's words."""
-    bare: str
+    bare: str = field(compare=False)
     """The same without length or precision, for a cast that changes nothing."""
     mapped: Mapped
     nullable: bool
@@ -108,6 +108,8 @@ class Prepared:
     """The table, if it has to be created."""
     enums: tuple[Enum, ...] = ()
     """Which of it creates types, that other tables may share."""
+    evolution: Evolution = field(default_factory=Evolution)
+    """How its columns differ from the data's, if there is a policy for it."""
     detour: str | None = None
     """Why rows cannot be copied into the table as they come, or None if they can."""
     referenced: bool = False
@@ -140,12 +142,13 @@ class Prepared:
             path += f"; one part, since there is {self.unstaged.message}"
         return WritePlan(
             columns=tuple(one.plan() for one in self.columns),
-            statements=self.new.statements if self.new else (),
+            statements=self.new.statements if self.new else self.evolution.statements,
             bulk_path=path,
             publish="appears at once when finished (one transaction)",
             max_parts=1 if self.direct else None,
             # What is staged is written twice; a table that is filled aside is not.
             parallel=self.aside,
+            drifted=self.evolution.drifted,
         )
 
 
@@ -158,6 +161,8 @@ def prepare(client: Client, request: WriteRequest) -> Prepared:
         prepared = resolve(connection, table, request)
         rights = Rights(connection, request)
         rights.check_target(table, [one.name for one in prepared.enums])
+        if table is not None and prepared.evolution.statements:
+            rights.check_owner(table)
         direct, unstaged = request.parts == 1, None
         journaled = request.journal is not None or request.bookmark is not None
         if not direct or journaled:
@@ -191,6 +196,37 @@ def resolve(connection: Connection, table: Table | None, request: WriteRequest) 
     check_existence(request, exists=table is not None, engine=DIALECT.engine)
     if table is None:
         return _new(connection, request)
+    _check_takes(table, request)
+    if request.mode in _DELETES:
+        check_references(connection, table.references, request)
+    known = {one.name: one for one in table.columns if not one.generated}
+    check_keys(request, table.unique)
+    if request.drift is None:
+        check_names(request, known)
+        evolved = Evolution()
+    else:
+        evolved = evolution(connection, table, request, known)
+    request = request.without(evolved.left_out)
+    _check_text(request, known, evolved.declared)
+    _check_null(request, {one.name for one in known.values() if not one.nullable})
+    columns = tuple(
+        _altered(field, evolved.declared[field.name], known.get(field.name))
+        if field.name in evolved.declared
+        else _existing(field, known[field.name])
+        for field in request.schema
+    )
+    return Prepared(
+        columns=columns,
+        enums=evolved.enums,
+        evolution=evolved,
+        detour=_detour(request, table, columns)
+        or ("the table is altered" if evolved.statements else None),
+        referenced=bool(table.references),
+    )
+
+
+def _check_takes(table: Table, request: WriteRequest) -> None:
+    """Refuse a view, and columns that take no values."""
     if not table.is_table:
         raise UnsupportedOperationError(
             f"{request.table} is a view, which takes no rows",
@@ -198,8 +234,6 @@ def resolve(connection: Connection, table: Table | None, request: WriteRequest) 
             target=str(request.table),
             advice="Write to the table under it",
         )
-    if request.mode in _DELETES:
-        _check_references(connection, table, request)
     generated = {one.name for one in table.columns if one.generated}
     if given := sorted(generated & set(request.schema.names)):
         others = [name for name in request.schema.names if name not in generated]
@@ -208,38 +242,6 @@ def resolve(connection: Connection, table: Table | None, request: WriteRequest) 
             target=str(request.table),
             advice=f"Leave it out with columns={others}",
         )
-    known = {one.name: one for one in table.columns if not one.generated}
-    check_names(request, known)
-    check_keys(request, table.unique)
-    _check_text(request, known)
-    _check_null(request, {one.name for one in known.values() if not one.nullable})
-    columns = tuple(_existing(field, known[field.name]) for field in request.schema)
-    return Prepared(
-        columns=columns,
-        detour=_detour(request, table, columns),
-        referenced=bool(table.references),
-    )
-
-
-def _check_references(connection: Connection, table: Table, request: WriteRequest) -> None:
-    """Refuse to delete rows that a foreign key would take others with, or would not let go."""
-    for one in table.references:
-        if one.cascades:
-            raise PreconditionFailedError(
-                f"the foreign key {one.name!r} points at {request.table} and would change or "
-                "delete rows of its own table",
-                driver=DIALECT.engine,
-                target=str(request.table),
-                advice="Use upsert or append, or make the foreign key ON DELETE NO ACTION",
-            )
-        if one.restricts and refers(connection, one):
-            raise PreconditionFailedError(
-                f"rows of {one.table} refer to {request.table}, and the foreign key {one.name!r} "
-                "lets none of those go, not even for an equal one",
-                driver=DIALECT.engine,
-                target=str(request.table),
-                advice="Use upsert or append, or make the foreign key ON DELETE NO ACTION",
-            )
 
 
 def _detour(
@@ -258,9 +260,13 @@ def _detour(
     return f"the table has {table.bypassed}" if table.bypassed else None
 
 
-def _check_text(request: WriteRequest, known: Mapping[str, Column]) -> None:
+def _check_text(
+    request: WriteRequest, known: Mapping[str, Column], altered: Collection[str]
+) -> None:
     """Refuse to make text of a column that is there already, and is of another type."""
     for given in request.schema:
+        if given.name in altered:
+            continue
         there = known[given.name]
         as_text = request.on_unfit.for_column(given.name) is UnfitPolicy.TEXT
         if as_text and not convertible(given.type, there.arrow):
@@ -309,6 +315,22 @@ def _existing(field: pa.Field, column: Column) -> WriteColumn:
     )
 
 
+def _altered(field: pa.Field, declaration: Declaration, there: Column | None) -> WriteColumn:
+    """Return a column that the table gets, or gets another type of."""
+    mapped = declaration.mapped
+    return WriteColumn(
+        name=field.name,
+        incoming=field.type,
+        arrow=field.type if there is None else mapped.layout.arrow,
+        type=declaration.type,
+        bare=declaration.type,
+        mapped=mapped,
+        nullable=there is None or there.nullable,
+        numbered=there is not None and there.numbered,
+        note=declaration.note,
+    )
+
+
 def _as_decimal(type_: pa.DataType) -> pa.DataType | None:
     """Return the decimal that holds every number of an exact type, or None."""
     if pa.types.is_decimal(type_):
@@ -341,7 +363,7 @@ def _new(connection: Connection, request: WriteRequest) -> Prepared:
             for one in columns
             if one.arrow != one.mapped.layout.arrow
         ),
-        before=(*_missing_schemas(connection, schemas), *(one.statement for one in enums)),
+        before=(*missing_schemas(connection, schemas), *(one.statement for one in enums)),
     )
     return Prepared(
         columns=columns,
@@ -349,16 +371,6 @@ def _new(connection: Connection, request: WriteRequest) -> Prepared:
         enums=tuple(enums),
         detour=_detour(request, None, columns),
     )
-
-
-def _missing_schemas(connection: Connection, wanted: set[str]) -> list[str]:
-    """Return the statements that create those schemas which are not there."""
-    rows = connection.execute(
-        "SELECT wanted FROM pg_catalog.unnest(%s::text[]) AS wanted "
-        "WHERE pg_catalog.to_regnamespace(pg_catalog.quote_ident(wanted)) IS NULL ORDER BY wanted",
-        (list(wanted),),
-    ).fetchall()
-    return [f"CREATE SCHEMA {DIALECT.identifier(name)}" for (name,) in rows]
 
 
 def _created(field: pa.Field, declaration: Declaration, request: WriteRequest) -> WriteColumn:

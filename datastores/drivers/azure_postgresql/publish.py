@@ -17,7 +17,13 @@ from datastores.drivers.azure_postgresql.errors import sentence
 from datastores.drivers.azure_postgresql.plan import Prepared, resolve
 from datastores.drivers.sql.statements import Publish, duplicate_keys
 from datastores.drivers.writing import WriteRequest
-from datastores.errors import DataError, PreconditionFailedError
+from datastores.errors import (
+    ConflictError,
+    DataError,
+    DatastoreError,
+    PreconditionFailedError,
+    SchemaMismatchError,
+)
 from datastores.values import TableName, WriteMode
 
 # Modes that take rows away or change them keep other writers out until they commit; never readers.
@@ -38,9 +44,9 @@ class Target:
 
     def open(self, connection: Connection) -> None:
         """Create the table, or check that it is still what the write was planned for."""
-        if new := self._checked(connection).new:
-            for statement in new.statements:
-                run(connection, statement)
+        now = self._checked(connection)
+        for statement in now.new.statements if now.new else now.evolution.statements:
+            run(connection, statement)
 
     def take(self, connection: Connection, aside: TableName, expected: int) -> None:
         """Move a table that was filled aside into its place; its rows only, if there is one by now."""
@@ -52,24 +58,46 @@ class Target:
     def _checked(self, connection: Connection) -> Prepared:
         """Return how the write meets the table now, which is as it was planned."""
         request = self.request
+        planned = self.prepared.evolution.statements
         table = find_table(connection, request.table)
         if table is None:
             self._wait_for_creator(connection)
+        elif planned:
+            # At once the lock that ALTER takes: another write that alters it waits here.
+            run(connection, f"LOCK TABLE {self.name} IN ACCESS EXCLUSIVE MODE")
         elif request.mode in _LOCKING:
             run(connection, f"LOCK TABLE {self.name} IN SHARE ROW EXCLUSIVE MODE")
-        now = resolve(connection, find_table(connection, request.table), request)
+        try:
+            now = self._resolved(connection)
+        except SchemaMismatchError as error:
+            if planned:
+                raise self._altered(f": {error.message}") from error
+            raise
+        detour = now.detour is not None and self.prepared.detour is None
+        unplanned = set(now.evolution.statements) - set(planned)
+        if now.columns != self.prepared.columns or detour or unplanned:
+            raise self._altered()
+        return now
+
+    def _resolved(self, connection: Connection) -> Prepared:
+        """Return how the write meets the table as it is now."""
+        table = find_table(connection, self.request.table)
+        now = resolve(connection, table, self.request)
         if now.enums:
             # One at a time creates what tables share: who comes second finds it there.
             _lock(connection, "datastores creates enums")
-            now = resolve(connection, None, request)
-        if (now.columns, now.detour) != (self.prepared.columns, self.prepared.detour):
-            raise PreconditionFailedError(
-                f"{request.table} was altered while its rows were written",
-                driver=DIALECT.engine,
-                target=str(request.table),
-                advice="Write again; nothing was changed",
-            )
+            now = resolve(connection, table, self.request)
         return now
+
+    def _altered(self, why: str = "") -> DatastoreError:
+        # A write that alters the table too fits it once it is planned again.
+        altering = self.prepared.evolution.statements
+        return (ConflictError if altering else PreconditionFailedError)(
+            f"{self.request.table} was altered while its rows were written{why}",
+            driver=DIALECT.engine,
+            target=str(self.request.table),
+            advice="Write again; nothing was changed",
+        )
 
     def clear(self, connection: Connection) -> None:
         """Delete the rows that new ones are copied in for, if the mode is `replace`."""

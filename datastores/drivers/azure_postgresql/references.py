@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import psycopg
 
 from datastores.drivers.azure_postgresql.connection import Connection
+from datastores.drivers.writing import WriteRequest
+from datastores.errors import PreconditionFailedError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,3 +66,26 @@ def refers(connection: Connection, reference: Reference) -> bool:
     except psycopg.errors.InsufficientPrivilege:
         return False
     return bool(found)
+
+
+def check_references(
+    connection: Connection, references: Iterable[Reference], request: WriteRequest
+) -> None:
+    """Refuse to delete rows that a foreign key would take others with, or would not let go."""
+    for one in references:
+        if one.cascades:
+            raise PreconditionFailedError(
+                f"the foreign key {one.name!r} points at {request.table} and would change or "
+                "delete rows of its own table",
+                driver="azure_postgresql",
+                target=str(request.table),
+                advice="Use upsert or append, or make the foreign key ON DELETE NO ACTION",
+            )
+        if one.restricts and refers(connection, one):
+            raise PreconditionFailedError(
+                f"rows of {one.table} refer to {request.table}, and the foreign key {one.name!r} "
+                "lets none of those go, not even for an equal one",
+                driver="azure_postgresql",
+                target=str(request.table),
+                advice="Use upsert or append, or make the foreign key ON DELETE NO ACTION",
+            )

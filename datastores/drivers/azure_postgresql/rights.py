@@ -35,12 +35,12 @@ class Rights:
             PermissionDeniedError: The advice is the GRANT that is needed.
         """
         target = qualified(self.request.table)
+        wanted = [(target, "create a table in")] if table is None else []
+        wanted += [(one, f"create the type {one} in") for one in types]
+        for name, what in wanted:
+            if refusal := self._why_not_in(name.schema or "", what):
+                raise refusal
         if table is None:
-            wanted = [(target, "create a table in")]
-            wanted += [(one, f"create the type {one} in") for one in types]
-            for name, what in wanted:
-                if refusal := self._why_not_in(name.schema or "", what):
-                    raise refusal
             return
         quoted = DIALECT.table(target)
         rows = self.connection.execute(
@@ -52,6 +52,22 @@ class Rights:
             lacking = ", ".join(right for (right,) in rows)
             raise self._denied(
                 f"no right to {lacking} on {self.request.table}", f"GRANT {lacking} ON {quoted}"
+            )
+
+    def check_owner(self, table: Table) -> None:
+        """Refuse to alter a table that is another role's.
+
+        Raises:
+            PermissionDeniedError: The advice is the GRANT that is needed.
+        """
+        [(owner, may)] = self.connection.execute(
+            "SELECT pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(relowner)), "
+            "pg_catalog.pg_has_role(relowner, 'USAGE') FROM pg_catalog.pg_class WHERE oid = %s",
+            (table.oid,),
+        ).fetchall()
+        if not may:
+            raise self._denied(
+                f"no right to alter {self.request.table}, which is {owner}'s", f"GRANT {owner}"
             )
 
     def check_temporary(self, why: str) -> None:

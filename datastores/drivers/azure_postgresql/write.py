@@ -31,6 +31,7 @@ def begin(client: Client, request: WriteRequest) -> WriteSession:
         PermissionDeniedError: There is no right to stage the several parts that will come.
     """
     prepared = prepare(client, request)
+    request = request.without(prepared.evolution.left_out)
     if prepared.unstaged and request.parts is not None:
         raise prepared.unstaged
     staging = Staging(client.config.staging_schema, request.job)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -40,6 +41,8 @@ class Column:
     key: bool = False
     generated: bool = False
     """Computed by DuckDB, which takes no value for it."""
+    has_default: bool = False
+    """Filled with something where no value is given."""
 
     @property
     def field(self) -> pa.Field:
@@ -69,6 +72,8 @@ class Table:
     columns: tuple[Column, ...]
     unique: tuple[frozenset[str], ...]
     """Sets of columns that the table declares unique."""
+    pinned: Mapping[str, str]
+    """Columns whose type DuckDB does not change, and why."""
 
     @property
     def splittable(self) -> bool:
@@ -168,9 +173,12 @@ def find_table(cursor: duckdb.DuckDBPyConnection, name: TableName) -> Table | No
     if full not in tables(cursor, full.schema):
         return None
     facts = {
-        column: (nullable, comment, generated)
-        for column, nullable, comment, generated in _about(
-            cursor, full, "column_name, is_nullable, comment, is_generated FROM duckdb_columns()"
+        column: facts
+        for column, *facts in _about(
+            cursor,
+            full,
+            "column_name, is_nullable, comment, is_generated, column_default IS NOT NULL "
+            "FROM duckdb_columns()",
         )
     }
     constraints = _about(
@@ -180,7 +188,9 @@ def find_table(cursor: duckdb.DuckDBPyConnection, name: TableName) -> Table | No
     unique = [frozenset(names) for kind, names in constraints if kind in {"PRIMARY KEY", "UNIQUE"}]
     columns = []
     for plain in columns_of(cursor, f"SELECT * FROM {DIALECT.table(full)}", {}):
-        nullable, comment, generated = facts.get(plain.name, (True, None, False))
+        nullable, comment, generated, has_default = facts.get(
+            plain.name, (True, None, False, False)
+        )
         columns.append(
             replace(
                 plain,
@@ -188,6 +198,7 @@ def find_table(cursor: duckdb.DuckDBPyConnection, name: TableName) -> Table | No
                 nullable=nullable,
                 key=plain.name in primary,
                 generated=generated,
+                has_default=has_default,
             )
         )
     return Table(
@@ -195,7 +206,38 @@ def find_table(cursor: duckdb.DuckDBPyConnection, name: TableName) -> Table | No
         is_view=not _about(cursor, full, "table_name FROM duckdb_tables()"),
         columns=tuple(columns),
         unique=tuple(unique),
+        pinned=_pinned(cursor, full, columns, constraints),
     )
+
+
+def _pinned(
+    cursor: duckdb.DuckDBPyConnection,
+    table: TableName,
+    columns: list[Column],
+    constraints: list[tuple[Any, ...]],
+) -> dict[str, str]:
+    everywhere = [
+        *(
+            f"the index {name!r}"
+            for (name,) in _about(cursor, table, "index_name FROM duckdb_indexes()")
+        ),
+        *(
+            f"a foreign key of {name!r}"
+            for (name,) in cursor.execute(
+                "SELECT table_name FROM duckdb_constraints() "
+                "WHERE database_name = current_database() AND constraint_type = 'FOREIGN KEY' "
+                "AND schema_name = $schema AND referenced_table = $name",
+                {"schema": table.schema, "name": table.name},
+            ).fetchall()
+        ),
+    ]
+    found = {one.name: f"{why} is on its table" for one in columns for why in everywhere[:1]}
+    return found | {
+        name: f"it is in a {kind} constraint"
+        for kind, names in constraints
+        for name in names
+        if kind != "NOT NULL"
+    }
 
 
 def _about(cursor: duckdb.DuckDBPyConnection, table: TableName, what: str) -> list[tuple[Any, ...]]:

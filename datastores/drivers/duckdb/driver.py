@@ -117,7 +117,9 @@ class DuckDBDriver(TableDriver):
 
     @override
     def begin(self, request: WriteRequest) -> WriteSession:
-        session = DuckDBWriteSession(self._client, request, prepare(self._client, request))
+        prepared = prepare(self._client, request)
+        request = request.without(prepared.left_out)
+        session = DuckDBWriteSession(self._client, request, prepared)
         if request.journal is not None:
             session.journal.begin(str(request.table), request.journal)
         return session

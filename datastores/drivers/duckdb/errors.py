@@ -10,6 +10,7 @@ import duckdb
 
 from datastores.errors import (
     ConfigurationError,
+    ConflictError,
     ConnectionFailedError,
     DataError,
     DatastoreError,
@@ -37,7 +38,7 @@ _ERRORS: Mapping[type[Exception], tuple[type[DatastoreError], str | None]] = {
     duckdb.OutOfRangeException: (DataError, None),
     duckdb.InvalidInputException: (DataError, None),
     duckdb.TransactionException: (
-        PreconditionFailedError,
+        ConflictError,
         "Someone else changed the same rows meanwhile; try again",
     ),
     duckdb.SerializationException: (DataError, None),

@@ -27,6 +27,7 @@ from datastores.drivers.journal import dump, load, now, receipt_values, receipts
 from datastores.drivers.sql.statements import Publish, duplicate_keys
 from datastores.drivers.writing import JobEntry, JobState, Receipt, WriteRequest, WriteSession
 from datastores.errors import (
+    ConflictError,
     DataError,
     DatastoreError,
     DriverError,
@@ -166,15 +167,25 @@ class DuckDBWriteSession(WriteSession):
 
     def _prepare_target(self, cursor: duckdb.DuckDBPyConnection) -> None:
         """Create the table, or check that it is still what the parts were staged for."""
-        now = resolve(find_any_case(cursor, self.request.table), self.request)
-        if now.columns != self.prepared.columns:
-            raise PreconditionFailedError(
-                f"the columns of {self.request.table} changed while the parts were written",
-                target=str(self.request.table),
-                advice="Write again; nothing was changed",
-            )
+        planned = set(self.prepared.statements)
+        try:
+            now = resolve(find_any_case(cursor, self.request.table), self.request)
+        except SchemaMismatchError as error:
+            if planned:
+                raise self._altered(f": {error.message}") from error
+            raise
+        if now.columns != self.prepared.columns or not planned.issuperset(now.statements):
+            raise self._altered()
         for statement in now.statements:
             cursor.execute(statement)
+
+    def _altered(self, why: str = "") -> DatastoreError:
+        # A write that alters the table too fits it once it is planned again.
+        return (ConflictError if self.prepared.statements else PreconditionFailedError)(
+            f"the columns of {self.request.table} changed while the parts were written{why}",
+            target=str(self.request.table),
+            advice="Write again; nothing was changed",
+        )
 
     def _refuse_duplicates(self, cursor: duckdb.DuckDBPyConnection, rows: str) -> None:
         keys = self.request.keys

@@ -31,6 +31,18 @@ def create_table(
     return f"CREATE TABLE {dialect.table(table)} ({', '.join(lines)})"
 
 
+def add_column(table: TableName, column: SQLColumn, dialect: Dialect) -> str:
+    """Return ALTER TABLE for one more column, NULL in the rows that are there."""
+    name = dialect.identifier(column.name)
+    return f"ALTER TABLE {dialect.table(table)} ADD COLUMN {name} {column.type}"
+
+
+def widen_column(table: TableName, column: SQLColumn, dialect: Dialect) -> str:
+    """Return ALTER TABLE for a type that holds all values of the one before."""
+    name = dialect.identifier(column.name)
+    return f"ALTER TABLE {dialect.table(table)} ALTER COLUMN {name} TYPE {column.type}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Publish:
     """What one write does to its target once all rows are staged."""

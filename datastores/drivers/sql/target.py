@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from datastores.drivers.drift import WAYS_ON
 from datastores.drivers.sql.dialect import Dialect
 from datastores.drivers.writing import WriteRequest
 from datastores.errors import (
@@ -88,13 +89,13 @@ def check_names(request: WriteRequest, columns: Iterable[str]) -> None:
         raise SchemaMismatchError(
             f"{request.table} has no column {extra[0]!r}",
             target=str(request.table),
-            advice=did_you_mean(extra[0], known, "Its columns are"),
+            advice=f"{did_you_mean(extra[0], known, 'Its columns are')}; or {WAYS_ON}",
         )
     if lacking:
         raise SchemaMismatchError(
             f"the data has no column {lacking[0]!r}, which {request.table} has",
             target=str(request.table),
-            advice="Add it to the data, if only with NULLs",
+            advice=f"Add it to the data, if only with NULLs; or {WAYS_ON}",
         )
 
 
