@@ -235,9 +235,36 @@ class Unfit:
 
     def lines(self, shown: int = 5) -> list[str]:
         """Return the counts and the first examples, for people, in lines of 90 characters."""
-        more = (f"  {one}" for one in self.examples[:shown])
-        cut = [one if len(one) <= _LINE else f"{one[: _LINE - 1]}…" for one in more]
-        return [f"not held exactly: {self}", *cut]
+        return [f"not held exactly: {self}", *_shown(self.examples[:shown])]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """The values of a source that a copy would refuse. False if there are none."""
+
+    columns: tuple[tuple[str, int], ...] = ()
+    """Those that have some, and how many."""
+    examples: tuple[UnfitExample, ...] = ()
+    """The first ones, at most `UNFIT_EXAMPLES`."""
+
+    def __bool__(self) -> bool:
+        return bool(self.columns)
+
+    def lines(self, shown: int = 5) -> list[str]:
+        """Return the counts, the first examples and the choice, for people."""
+        return [
+            *(
+                f"column {name!r}: {_counted(count, 'value')} cannot be held exactly: the copy would fail"
+                for name, count in self.columns
+            ),
+            *_shown(self.examples[:shown]),
+            *(f"choose what becomes of them: {how_to_choose(name)}" for name, _ in self.columns),
+        ]
+
+
+def _shown(examples: Iterable[UnfitExample]) -> list[str]:
+    lines = (f"  {one}" for one in examples)
+    return [one if len(one) <= _LINE else f"{one[: _LINE - 1]}…" for one in lines]
 
 
 def _counted(number: int, word: str) -> str:

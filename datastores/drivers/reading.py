@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from datastores.drivers.increments import CursorRange
 from datastores.drivers.new_files import FileRange
 from datastores.filters import Filters
-from datastores.values import OnUnfit, TableName, Unfit
+from datastores.values import OnUnfit, Refused, TableName, Unfit
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -91,6 +91,8 @@ class ReadPlan:
     """The request's, with the files that are read. If there is none, nothing tells the schema."""
     count_unfit: Callable[[], Unfit | None] | None = None
     """Asks the source what `unfit` returns; None where every value fits or is refused."""
+    count_refused: Callable[[], Refused | None] | None = None
+    """Asks the source what `refused` returns; None where no value is refused."""
     release: Callable[[], None] | None = None
 
     def unfit(self) -> Unfit | None:
@@ -100,6 +102,10 @@ class ReadPlan:
         under a limit, whichever rows come first are judged.
         """
         return self.count_unfit() if self.count_unfit else Unfit()
+
+    def refused(self) -> Refused | None:
+        """Count what reading the splits would refuse, as `unfit` counts the rest."""
+        return self.count_refused() if self.count_refused else Refused()
 
     def close(self) -> None:
         """Let go of the snapshot; a second call does nothing."""

@@ -62,6 +62,9 @@ class Job(ABC):
     def begin(self) -> JobEntry | None:
         """Prepare the staging; return what an earlier call left there that is of use."""
 
+    def count_refused(self) -> None:  # noqa: B027  # files have no values
+        """Let the plan say how many of the source's values the copy would refuse."""
+
     @abstractmethod
     def work(self, part: Part) -> Work:
         """Return how one part is read and staged, once the staging is there."""

@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from datastores.display import format_bytes, html_table, text_table
 from datastores.drivers.writing import Drifted, Verdict
-from datastores.values import Unfit
+from datastores.values import Refused, Unfit
 
 _NOT_COUNTED = "what does not fit is not counted: the source has a limit"
 COLUMN_HEADS = ("column", "source", "Arrow", "target", "verdict")
@@ -81,6 +81,8 @@ class CopyPlan:
     """Which those are, and what becomes of each."""
     unfit: Unfit | None = field(default_factory=Unfit)
     """What the source's policies null and leave out; None if a limit leaves it open."""
+    refused: Refused = field(default_factory=Refused)
+    """What the source holds that the copy would refuse; `plan_copy` alone has it counted."""
     rejects: str | None = None
     """Where the rows go that are left out; None if they are only counted."""
 
@@ -138,7 +140,7 @@ class CopyPlan:
             )
         if self.rejects is not None:
             lines.append(f"rejected rows go to {self.rejects}")
-        return lines + unfit_lines(self.unfit)
+        return lines + unfit_lines(self.unfit) + self.refused.lines()
 
     def drift_lines(self) -> list[str]:
         """Return what becomes of columns that are not the target's, a line for each."""

@@ -39,13 +39,13 @@ def plan_copy(source: Any, target: Any, **options: Unpack[CopyOptions]) -> CopyP
     """Return what `copy` with the same arguments will do; nothing is written.
 
     Costs the catalogue queries and listings that planning needs, and reads no rows; only ranges
-    of a key are found in a sample of its values, for which a view or query is run once, and under
-    `on_unfit` the source counts what does not fit.
+    of a key are found in a sample of its values, for which a view or query is run once, and the
+    source counts what does not fit, if its types may have such values.
     Raises what `copy` would raise before its first part.
     """
     start, end = _ends(source, target, options)
     with contextlib.closing(Call(start, end, options, Identity.of(start, end, options))) as call:
-        return call.plan()
+        return call.plan(counts_refused=True)
 
 
 def copy(source: Any, target: Any, **options: Unpack[CopyOptions]) -> CopyReport:
@@ -125,13 +125,19 @@ class Call:
             if self.entry is not None:
                 self.identity.check(self.entry)
 
-    def plan(self) -> CopyPlan:
-        """Return what `run` will do, or what an earlier call of the job has done."""
+    def plan(self, *, counts_refused: bool = False) -> CopyPlan:
+        """Return what `run` will do, or what an earlier call of the job has done.
+
+        Args:
+            counts_refused: Whether the source counts the values that the copy would refuse.
+        """
         self._archive = Archive.of(self._source, self._target, self._options)
         if self.entry is not None and self.is_published:
             return _earlier_plan(self.identity, self.entry, self._options)
         kind = RowJob if self._by_rows else FileJob
         self._job = kind(self._source, self._target, self._options, self.identity, self.entry)
+        if counts_refused:
+            self._job.count_refused()
         if self._archive is not None:
             self._job.plan = replace(self._job.plan, archive=self._archive.folder)
         if (executor := self._options.get("executor")) is not None:

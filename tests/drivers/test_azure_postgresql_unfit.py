@@ -418,6 +418,15 @@ def test_a_copy_from_the_server_says_what_it_left_out(
     options: Any = {"rename": {"day": "on_day"}, "workers": workers}
     with pytest.raises(DataError, match=r"the (date|numeric).* of the row id = \d+ has no equal"):
         copy(source, target, **options)
+    refused = plan_copy(source, target, **options)
+    assert refused.refused.columns == (("on_day", 30), ("price", 20))
+    assert [str(one.verdict) for one in refused.columns] == ["exact", "refused", "refused"]
+    assert refused.columns[1].row()[-1] == "refused: 30 of its values"
+    assert json.loads(refused.to_json())["refused"]["examples"][0]["key"] == "id = 100"
+    for text in (str(refused), refused._repr_html_()):
+        assert "30 values cannot be held exactly" in text
+        assert "day infinity (id = 100)" in text
+        assert "--on-unfit on_day=null, text or reject" in text
     options["on_unfit"] = {"on_day": "reject", "price": "null"}
     plan = plan_copy(source, target, **options)
     assert plan.unfit is not None
@@ -574,6 +583,9 @@ def test_the_command_line(
         "query", "server", "select * from public.visits", "--json", "--on-unfit", "reject"
     )
     assert (code, len(out.splitlines())) == (0, 1)
+    code, out, _ = run("cp", source, "datastore://files/visits.parquet", "--dry-run")
+    assert code == 0
+    assert "column 'day': 2 values cannot be held exactly" in out
     words = ("cp", source, "datastore://files/visits.parquet", "--on-unfit", "reject")
     code, out, _ = run(*words, "--dry-run")
     assert code == 0

@@ -17,7 +17,7 @@ from datastores.drivers.azure_postgresql.codec import Layout
 from datastores.drivers.azure_postgresql.types import TEXT
 from datastores.types.text import describe_type
 from datastores.types.unfit import Refusal
-from datastores.values import UNFIT_EXAMPLES, OnUnfit, Unfit, UnfitExample, UnfitPolicy
+from datastores.values import UNFIT_EXAMPLES, OnUnfit, Refused, Unfit, UnfitExample, UnfitPolicy
 
 _SHOWN_CHARACTERS = 80
 _ELEMENT = "datastores_element"
@@ -248,6 +248,36 @@ class Selection:
         return Unfit(
             rows_rejected=rows[0][0],
             values_nulled=rows[0][1],
+            examples=tuple(found[:UNFIT_EXAMPLES]),
+        )
+
+    @property
+    def refused_sql(self) -> str | None:
+        """The SELECT that counts what is refused, with examples; None if everything fits."""
+        refused = self._under(UnfitPolicy.RAISE)
+        if not refused:
+            return None
+        counts = (f"pg_catalog.count(*) FILTER (WHERE NOT ({one.fits})) OVER ()" for one in refused)
+        shown = (one.shown for one in refused)
+        found = self.of(
+            ", ".join([*counts, *shown, *self._printed_key()]), self.source, _any_unfit(refused)
+        )
+        order = f" ORDER BY {DIALECT.columns(self.key)}" if self.key else ""
+        return f"{found}{order} LIMIT {UNFIT_EXAMPLES}"
+
+    def refused(self, rows: Sequence[Sequence[Any]]) -> Refused:
+        """Return what the rows that `refused_sql` selects say."""
+        columns = [one.column for one in self._under(UnfitPolicy.RAISE)]
+        if not rows:
+            return Refused()
+        found = [
+            example
+            for row in rows
+            for _, example in _examples(columns, self.key, row[len(columns) :])
+        ]
+        counts = zip(columns, rows[0], strict=False)
+        return Refused(
+            columns=tuple((one.name, count) for one, count in counts if count),
             examples=tuple(found[:UNFIT_EXAMPLES]),
         )
 

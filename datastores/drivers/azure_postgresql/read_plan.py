@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 from psycopg import sql
@@ -35,7 +35,8 @@ from datastores.drivers.sql.filters import comparable_types, condition
 from datastores.drivers.sql.parameters import bind_named, rewrite, tokens
 from datastores.errors import SchemaMismatchError
 from datastores.filters import columns_of as filtered_columns
-from datastores.values import Unfit
+
+Counted = TypeVar("Counted")
 
 # Numbers of any size, as far as a filter's value is concerned.
 _ANY_NUMBER = pa.decimal128(38, 0)
@@ -138,7 +139,12 @@ def _plan(
         rows=rows,
         bytes=table.bytes if table else None,
         cursor=cursor,
-        count_unfit=_counter(selection, connection, source.label),
+        count_unfit=_counter(
+            selection, selection.unfit_sql, selection.unfit, connection, source.label
+        ),
+        count_refused=_counter(
+            selection, selection.refused_sql, selection.refused, connection, source.label
+        ),
     )
 
 
@@ -157,18 +163,21 @@ def _narrowed(
 
 
 def _counter(
-    selection: Selection, connection: Connection, target: str
-) -> Callable[[], Unfit | None] | None:
+    selection: Selection,
+    statement: str | None,
+    told: Callable[[Sequence[Sequence[Any]]], Counted],
+    connection: Connection,
+    target: str,
+) -> Callable[[], Counted | None] | None:
     """Return what asks the server, under the snapshot that the connection holds."""
-    statement = selection.unfit_sql
     if statement is None:
         return None
 
-    def count() -> Unfit | None:
+    def count() -> Counted | None:
         if selection.limit is not None:
             return None
         with translated("plan_read", target):
-            return selection.unfit(connection.execute(statement.encode()).fetchall())
+            return told(connection.execute(statement.encode()).fetchall())
 
     return count
 
