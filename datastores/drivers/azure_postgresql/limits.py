@@ -18,7 +18,7 @@ _MICROSECOND_DIGITS, _NANOSECOND_DIGITS = 6, 9
 
 
 def check_limits(array: pa.Array, mapped: Mapped, type_: str, column: str) -> None:
-    """Refuse texts that are too long or no label, and fractions of a second that are too fine.
+    """Refuse texts that are too long or no label, and numbers and fractions of a second that are too fine.
 
     Raises:
         DataError: There is one; column and value are named.
@@ -38,6 +38,10 @@ def check_limits(array: pa.Array, mapped: Mapped, type_: str, column: str) -> No
     elif mapped.characters is not None:
         differs = pc.not_equal if mapped.same_length else pc.greater
         wrong = differs(pc.utf8_length(array), mapped.characters)
+    elif mapped.zeros:
+        # Towards zero, since what is rounded up may have a digit more than there is room for.
+        coarse = pc.round(array, ndigits=-mapped.zeros, round_mode="towards_zero")
+        wrong = pc.not_equal(array, coarse)
     else:
         valid = array.is_valid().to_numpy(zero_copy_only=False)
         wrong = pa.array(_too_fine(array, mapped.digits or 0) & valid)
@@ -52,6 +56,7 @@ def _has_limits(mapped: Mapped) -> bool:
         or mapped.bytes is not None
         or mapped.digits is not None
         or bool(mapped.labels)
+        or bool(mapped.zeros)
         or any(map(_has_limits, mapped.fields))
     )
 

@@ -135,6 +135,8 @@ class Mapped:
     """Of `name`: the most there may be, in UTF-8."""
     digits: int | None = None
     """After the second's point, where fewer than six are kept."""
+    zeros: int = 0
+    """How many of them its whole numbers end with: more than none where the scale is negative."""
     unwritable: str | None = None
     """Why the server would change values that are written to it."""
     any_number: bool = False
@@ -242,7 +244,8 @@ def _from_numeric(modifier: int) -> Mapped:
         # Eleven bits, the highest of which is the sign.
         scale = ((bits & 0x7FF) ^ 1024) - 1024
         if decimal := decimal_type(precision, scale):
-            return Mapped(layout=Layout(kind="numeric", arrow=decimal), wire="numeric")
+            layout = Layout(kind="numeric", arrow=decimal)
+            return Mapped(layout=layout, wire="numeric", zeros=max(-scale, 0))
     return replace(TEXT, any_number=True)
 
 
