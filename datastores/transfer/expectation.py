@@ -14,6 +14,7 @@ from datastores.drivers.writing import WriteRequest
 from datastores.errors import DataError, DatastoreError, NotFoundError, UnsupportedOperationError
 from datastores.transfer.comparison import Comparison
 from datastores.types.digest import Digest
+from datastores.types.kinds import comparable
 from datastores.types.widening import fitted
 from datastores.values import WriteMode
 
@@ -36,7 +37,7 @@ class Expectation:
 
     Raises:
         UnsupportedOperationError: The mode replaces some of the rows, so that no digest of the
-            whole is known beforehand.
+            whole is known beforehand; or the target reads a column back as another kind of value.
     """
 
     def __init__(
@@ -51,6 +52,23 @@ class Expectation:
         self._request = request
         self._altered = frozenset(altered)
         self._before = Digest()
+        self._check_kinds()
+
+    def _check_kinds(self) -> None:
+        """Refuse what would differ however right it is, such as a number that is read back as text."""
+        try:
+            there = self._driver.schema(self._request.table)
+        except NotFoundError:
+            return
+        known = [one for one in self._request.schema if one.name in there.names]
+        for one in known:
+            type_ = there.field(one.name).type
+            if one.name not in self._altered and not comparable(one.type, type_):
+                raise UnsupportedOperationError(
+                    f"column {one.name!r} is not verified: {one.type} is read back as {type_}",
+                    advice="Leave out verify, or give the target's column a type that holds just such "
+                    "values; nothing was changed",
+                )
 
     def before(self) -> None:
         """Digest what the target holds, if the mode keeps it."""

@@ -11,7 +11,7 @@ import pytest
 from datastores import Datastore, Workspace, copy, verify
 from datastores.drivers.azure_postgresql.driver import AzurePostgreSQLDriver
 from datastores.drivers.reading import ScanRequest
-from datastores.errors import DataError
+from datastores.errors import DataError, UnsupportedOperationError
 from datastores.secrets import SecretRef
 from tests.drivers.test_azure_postgresql import config_of
 from tests.services.postgresql import Database
@@ -149,3 +149,15 @@ def test_a_failed_verify_names_the_keys(workspace: Workspace, database: Database
         copy(source, target, mode="append", verify=True, filters=[("id", "<", 19)])
     assert "differs first" not in caught.value.message
     assert str(caught.value.advice).endswith("with the copy's options")
+
+
+def test_a_number_that_is_read_back_as_text_is_not_verified(
+    workspace: Workspace, database: Database
+) -> None:
+    database.run("CREATE TABLE source AS SELECT 1::bigint AS id, 1.50::numeric(6, 2) AS price")
+    database.run("CREATE TABLE target (id bigint, price numeric)")
+    ends = workspace["warehouse"] / "public/source", workspace["warehouse"] / "public/target"
+    with pytest.raises(UnsupportedOperationError, match="'price' is not verified: decimal128"):
+        copy(*ends, mode="append", verify=True)
+    assert database.run("SELECT count(*) FROM target") == [(0,)]
+    assert copy(*ends, mode="append").rows == 1
