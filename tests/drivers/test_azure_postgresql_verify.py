@@ -10,7 +10,7 @@ import pytest
 
 from datastores import Datastore, Workspace, copy, verify
 from datastores.drivers.azure_postgresql.driver import AzurePostgreSQLDriver
-from datastores.drivers.reading import ScanRequest
+from datastores.drivers.reading import BATCH_ROWS, ScanRequest
 from datastores.errors import DataError, UnsupportedOperationError
 from datastores.secrets import SecretRef
 from tests.drivers.test_azure_postgresql import config_of
@@ -113,7 +113,7 @@ def test_a_key_that_most_rows_share(workspace: Workspace, database: Database) ->
     database.run("UPDATE orders SET region = 1; UPDATE orders SET total = 0 WHERE id = 30")
     words: dict[str, Any] = {"columns": ["region", "id", "total"], "keys": "region"}
     found = verify(source, target, **words)
-    assert found.note == "more than 65,536 rows have the same region: whole rows are compared"
+    assert found.note == f"more than {BATCH_ROWS:,} rows have the same region: whole rows are compared"
     assert (found.one_rows, found.other_rows) == (ROWS, ROWS // 3)
     assert len(found.differences) == 20
     assert not found.complete
