@@ -59,7 +59,7 @@ def verify(  # noqa: PLR0913  # the words of a copy that say what its target hol
 
     Equal sides are read once, both at a time and each under one snapshot where its store has one.
     What differs is read again, by ranges of the key where it is a number or date, until the rows can be
-    held: at most 65,536 of each side, whatever the table's size.
+    held: at most 32,768 of each side, whatever the table's size.
 
     Raises:
         ConfigurationError: A column or key that is not there.
