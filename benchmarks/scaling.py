@@ -1,10 +1,11 @@
 """Copies by 1, 2 and 4 workers: threads, processes of a pool, and processes of a local Dask cluster.
 
-Usage: python -m benchmarks.scaling [--rows N] [--repeats N] [--json FILE]. Linux only.
+Usage: python -m benchmarks.scaling [--rows N] [--repeats N] [--far MB] [--json FILE]. Linux only.
 
 PostgreSQL to Parquet files on this machine, and those files to a new table: all rows, a quarter of
 them, and a hundred, which shows what a copy and a part cost of themselves. Server and workers share
-the machine's cores. Workers are started, and import what they need, before the clock runs.
+the machine's cores: with --far each connection to the server carries so many megabytes a second at most,
+as from another machine. Workers are started, and import what they need, before the clock runs.
 """
 
 from __future__ import annotations
@@ -23,9 +24,11 @@ from contextlib import AbstractContextManager, contextmanager
 from itertools import product
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import datastores
 from benchmarks import machine
+from benchmarks.far import far
 from benchmarks.postgresql.server import BenchmarkServer, benchmark_server
 from datastores import Workspace
 
@@ -72,10 +75,10 @@ EXECUTORS: dict[str, Callable[[int], AbstractContextManager[Executor]]] = {
 
 
 @contextmanager
-def workspace(server: BenchmarkServer, folder: str) -> Iterator[Workspace]:
+def workspace(url: str, folder: str) -> Iterator[Workspace]:
     """The server and a folder; other processes find the address in a file."""
     secret = Path(folder) / "url"
-    secret.write_text(server.url)
+    secret.write_text(url)
     secret.chmod(0o600)
     stores = {
         "warehouse": {
@@ -150,13 +153,26 @@ def measure(
     return found
 
 
-def run(rows: int, repeats: int) -> list[dict[str, Any]]:
+@contextmanager
+def reached(url: str, megabytes_per_second: float | None) -> Iterator[str]:
+    """Yield the server's address: its own, or one from afar."""
+    if megabytes_per_second is None:
+        yield url
+        return
+    port = urlsplit(url).port
+    assert port is not None  # noqa: S101
+    with far(port, megabytes_per_second) as other:
+        yield url.replace(f":{port}/", f":{other}/")
+
+
+def run(rows: int, repeats: int, megabytes_per_second: float | None) -> list[dict[str, Any]]:
     """Measure every executor with every number of workers, in turn; return the medians."""
     runs: dict[tuple[str, str, int, str], list[dict[str, float]]] = {}
     with (
         tempfile.TemporaryDirectory() as folder,
         benchmark_server(rows) as server,
-        workspace(server, folder) as stores,
+        reached(server.url, megabytes_per_second) as url,
+        workspace(url, folder) as stores,
     ):
         tables = (server.table(_TABLE), server.table(_TABLE, 4), server.warm_up_table(_TABLE))
         for table in tables:
@@ -210,12 +226,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=1_200_000)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--far", type=float, metavar="MB")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     # That it has no TLS is no news, and each worker would say it.
     os.environ["PYTHONWARNINGS"] = "ignore"
     before = machine.load()
-    points = run(given.rows, given.repeats)
+    points = run(given.rows, given.repeats, given.far)
     print(table_of(points))
     if given.json is not None:
         record = {
@@ -223,6 +240,7 @@ def main() -> None:
             "load_before": before,
             "load_after": machine.load(),
             "repeats": given.repeats,
+            "megabytes_per_second": given.far,
             "points": points,
         }
         given.json.write_text(json.dumps(record, indent=1) + "\n")

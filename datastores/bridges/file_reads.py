@@ -78,7 +78,7 @@ def plan_files(
         ]
     if request.limit is not None:
         splits = 1
-    groups = _groups(pieces, splits, whole=request.limit is not None)
+    groups = _groups(pieces, max(splits, 1), whole=request.limit is not None)
     rows = _total(part.rows for _, part in pieces) if not filters else None
     if rows is not None and request.limit is not None:
         rows = min(rows, request.limit)
@@ -303,20 +303,22 @@ def _parts(
 def _groups(
     pieces: list[tuple[DataFile, FilePart]], splits: int, *, whole: bool
 ) -> list[list[tuple[DataFile, FilePart]]]:
-    """Put pieces that follow one another together, up to a fair share; one group at least."""
-    total = sum(part.bytes or 0 for _, part in pieces)
-    share = max(1, -(-total // max(splits, 1)))
-    share = total + 1 if whole else min(share, MAX_SPLIT_BYTES)
-    groups: list[list[tuple[DataFile, FilePart]]] = [[]]
-    filled = 0
-    for piece in pieces:
-        size = piece[1].bytes or 0
-        if groups[-1] and filled + size > share:
-            groups.append([])
-            filled = 0
-        groups[-1].append(piece)
-        filled += size
-    return groups
+    """Put pieces that follow one another together, in groups of about one size; one group at least."""
+    sizes = [part.bytes or 0 for _, part in pieces]
+    total = sum(sizes)
+    if whole or not total:
+        return [pieces]
+    # A group reaches over its share by two halves of a piece at most.
+    largest = max(sizes)
+    room = splits * max(largest, MAX_SPLIT_BYTES - largest)
+    share = total / (splits * -(-total // room))
+    groups: dict[int, list[tuple[DataFile, FilePart]]] = {}
+    before = 0
+    for piece, size in zip(pieces, sizes, strict=True):
+        # Where its middle lies: cut at the first that is too much, two workers would get three groups.
+        groups.setdefault(int((before + size / 2) / share), []).append(piece)
+        before += size
+    return list(groups.values())
 
 
 def _piece_batches(filesystem: AbstractFileSystem, split: FileSplit) -> Iterator[pa.RecordBatch]:

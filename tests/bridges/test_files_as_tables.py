@@ -326,6 +326,20 @@ def test_splits_tile(store: FilesAsTables) -> None:
         assert rows(read(store, "t/", splits=splits)) == rows(ORDERS)
 
 
+@pytest.mark.parametrize(
+    ("splits", "expected"), [(1, [4]), (2, [2, 2]), (3, [1, 2, 1]), (4, [1] * 4)]
+)
+def test_splits_of_files_that_are_almost_alike_are_alike(
+    store: FilesAsTables, splits: int, expected: list[int]
+) -> None:
+    # Each is a little smaller than the one before, so that two of them are more than their share.
+    for number in range(4):
+        write(store, f"t/{number}.csv", ORDERS.slice(number), mode=WriteMode.CREATE)
+    with store.plan_read(ScanRequest(table=TableName("t/")), splits) as plan:
+        found = [one for one in plan.splits if isinstance(one, file_reads.FileSplit)]
+    assert [len({file.path for file, _ in one.pieces}) for one in found] == expected
+
+
 def test_rows_per_file(store: FilesAsTables, files: FileDriver) -> None:
     write(store, "t/", ORDERS, rows_per_file=9)
     paths = files.filesystem.find("t")

@@ -113,7 +113,9 @@ def test_a_key_that_most_rows_share(workspace: Workspace, database: Database) ->
     database.run("UPDATE orders SET region = 1; UPDATE orders SET total = 0 WHERE id = 30")
     words: dict[str, Any] = {"columns": ["region", "id", "total"], "keys": "region"}
     found = verify(source, target, **words)
-    assert found.note == f"more than {BATCH_ROWS:,} rows have the same region: whole rows are compared"
+    assert (
+        found.note == f"more than {BATCH_ROWS:,} rows have the same region: whole rows are compared"
+    )
     assert (found.one_rows, found.other_rows) == (ROWS, ROWS // 3)
     assert len(found.differences) == 20
     assert not found.complete
