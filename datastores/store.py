@@ -143,22 +143,17 @@ class Store:
             if not jobs:
                 require(driver, "clean without a job's id", declared=self.capabilities.clean)
                 return driver.clean()
-            try:
-                known = {one.job: one for one in driver.jobs()}
-            except DataError:
-                # A damaged journal tells nothing, and is forgotten all the same.
-                for job in jobs:
-                    driver.forget_job(job)
-                return ()
+            known = {one.job: one for one in driver.jobs()}
             for job in jobs:
-                if job not in known:
+                # A damaged journal tells nothing, and is forgotten all the same.
+                if job not in known and not _is_damaged(driver, job):
                     raise NotFoundError(
                         f"no job {job!r}", advice=did_you_mean(job, known, "The jobs are")
                     )
             rejects = [one for one in map(rejects_job, jobs) if one in known]
             for job in (*jobs, *rejects):
                 driver.forget_job(job)
-            return [known[job] for job in (*jobs, *rejects)]
+            return [known[job] for job in (*jobs, *rejects) if job in known]
 
     def close(self) -> None:
         """Close what the store opened; using it again opens it again."""
@@ -186,3 +181,11 @@ class Store:
 
     def _located(self, operation: str, target: str | None = None) -> AbstractContextManager[None]:
         return located(store=self.name, driver=self.type, operation=operation, target=target)
+
+
+def _is_damaged(driver: TableDriver, job: str) -> bool:
+    try:
+        driver.find_job(job)
+    except DataError:
+        return True
+    return False

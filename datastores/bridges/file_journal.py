@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote
 from datastores.bridges.file_bookmarks import BookmarkMove, newest_of
 from datastores.drivers.base import FileDriver, FolderChange
 from datastores.drivers.increments import Bookmark
-from datastores.drivers.journal import dump, load, now, receipt_values, receipts_of
+from datastores.drivers.journal import dump, load, now, readable, receipt_values, receipts_of
 from datastores.drivers.writing import JobEntry, JobState, Receipt
 from datastores.errors import (
     AlreadyExistsError,
@@ -232,7 +232,7 @@ def all_jobs(driver: FileDriver) -> list[JobEntry]:
     except NotFoundError:
         return []
     names = [unquote(one.rstrip("/").rpartition("/")[2]) for one in folders]
-    found = [FileJournal(driver, name).entry() for name in names]
+    found = [readable(FileJournal(driver, name).entry) for name in names]
     return sorted((one for one in found if one is not None), key=lambda one: one.began)
 
 

@@ -6,13 +6,14 @@ import base64
 import dataclasses
 import hashlib
 import json
+import warnings
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from datastores.drivers.writing import Receipt
-from datastores.errors import DataError
+from datastores.drivers.writing import JobEntry, Receipt
+from datastores.errors import DataError, DatastoreWarning
 
 _VERSION = 1
 _WORD = "datastores"
@@ -51,6 +52,15 @@ def load(text: str, what: str) -> dict[str, Any]:
         )
     values: dict[str, Any] = json.loads(body)
     return values
+
+
+def readable(entry: Callable[[], JobEntry | None]) -> JobEntry | None:
+    """Return a job's entry for a list of all; one that cannot be read is warned of, and None."""
+    try:
+        return entry()
+    except DataError as error:
+        warnings.warn(str(error), DatastoreWarning, stacklevel=2)
+        return None
 
 
 def packed(values: Any) -> str:

@@ -108,6 +108,9 @@ def test_a_journal_that_is_damaged_or_newer_is_refused(
             copied(workspace)
         assert "jobs clean --store NAME ID" in str(caught.value.advice)
         assert not workspace["files"].exists("out")
+    listed = run("jobs", "list")
+    assert listed.code == 0
+    assert words in " ".join(listed.err.split())
     cleaned = run("jobs", "clean", "--store", "files", job)
     assert cleaned.code == 0, cleaned.err
     assert staging(folder) == []

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote, unquote
 
@@ -23,7 +24,7 @@ from datastores.drivers.duckdb.client import Client
 from datastores.drivers.duckdb.errors import translated
 from datastores.drivers.duckdb.folder_journal import FolderJournal
 from datastores.drivers.duckdb.plan import Prepared, WriteColumn, resolve
-from datastores.drivers.journal import dump, load, now, receipt_values, receipts_of
+from datastores.drivers.journal import dump, load, now, readable, receipt_values, receipts_of
 from datastores.drivers.sql.statements import Publish, duplicate_keys
 from datastores.drivers.writing import JobEntry, JobState, Receipt, WriteRequest, WriteSession
 from datastores.errors import (
@@ -295,7 +296,9 @@ def jobs(client: Client) -> list[JobEntry]:
     """Return the jobs that are not forgotten, the oldest first."""
     staging = client.config.staging
     names = [unquote(one.name) for one in staging.iterdir()] if staging.is_dir() else []
-    found = {one: FolderJournal(_folder_of(client, one)).entry(one) for one in names}
+    found = {
+        one: readable(partial(FolderJournal(_folder_of(client, one)).entry, one)) for one in names
+    }
     if client.exists():
         with client.cursor() as cursor, translated("jobs", client.config.path):
             found |= {one.job: one for one in _published(cursor)}
