@@ -154,10 +154,13 @@ def planted_database(server: PostgreSQL) -> Iterator[Database]:
             admin.execute(sql.SQL("DROP ROLE {}").format(role))
 
 
+Served = tuple[Vault, entra.Tenant]
+
+
 @pytest.fixture(scope="module")
-def module_vault(
+def served(
     key_vault_server: FakeServer, entra_server: FakeServer, certificates: Certificates
-) -> Iterator[tuple[Vault, entra.Tenant]]:
+) -> Iterator[Served]:
     """A vault and a tenant for all tests of a module; its application signs in by the planted secret."""
     ports = {
         key_vault.ENDING: key_vault_server.process.port,

@@ -63,7 +63,11 @@ class Planted:
         if self.kind != "account key":
             return {}
         key = base64.b64decode(self.part or self.value)
-        return {"key": key, "key in hex": key.hex().encode(), "repr of key": repr(key)[2:-1].encode()}
+        return {
+            "key": key,
+            "key in hex": key.hex().encode(),
+            "repr of key": repr(key)[2:-1].encode(),
+        }
 
 
 def found(planted: Iterable[Planted], places: Mapping[str, str | bytes]) -> list[str]:
@@ -123,10 +127,8 @@ def _layers(content: str | bytes) -> Iterator[bytes]:
     yield raw
     begin = raw.find(_GZIP)
     while begin >= 0:
-        try:
+        with contextlib.suppress(zlib.error):
             yield zlib.decompressobj(wbits=31).decompress(raw[begin:])
-        except zlib.error:
-            pass
         begin = raw.find(_GZIP, begin + 1)
 
 
@@ -135,7 +137,7 @@ def _shown(value: Any, seen: set[int], depth: int) -> Iterator[str]:
     if depth == 0 or id(value) in seen:
         return
     seen.add(id(value))
-    parts = []
+    parts: list[Any] = []
     with contextlib.suppress(Exception):
         parts.extend(_parts(value))
     for part in parts:

@@ -25,7 +25,7 @@ Spell = Callable[[str], str | bytes]
 SPELT: dict[str, Spell] = {
     "plain": lambda text: f"the {text} of",
     "url": lambda text: urlencode({"a": text, "b": 1}),
-    "path": lambda text: quote(text),
+    "path": quote,
     "quoted in small letters": lambda text: re.sub(
         "%..", lambda one: one[0].lower(), quote(text, safe="")
     ),
@@ -101,47 +101,57 @@ def test_a_circle_ends() -> None:
     assert found([PASSWORD], {"shown": shown(value)})
 
 
-def raising(how: str) -> None:
-    match how:
-        case "variable":
-            used = Plain()
-            raise KeyError(id(used))
-        case "note":
-            error = KeyError("a")
-            error.add_note(PASSWORD.value)
-            raise error
-        case "attribute":
-            attributed = KeyError("a")
-            attributed.response = Plain()  # type: ignore[attr-defined]
-            raise attributed
-        case "cause":
-            try:
-                raise KeyError(PASSWORD.value)
-            except KeyError as one:
-                raise ValueError("b") from one
-        case "hidden context":
-            try:
-                raising("variable")
-            except KeyError:
-                raise ValueError("b") from None
-        case "inner exception":
-            outer = ValueError("c")
-            try:
-                raising("variable")
-            except KeyError as one:
-                outer.inner = one  # type: ignore[attr-defined]
-            raise outer
-        case "group":
-            raise ExceptionGroup("several", [KeyError(PASSWORD.value)])
+def with_variable() -> None:
+    used = Plain()
+    raise KeyError(id(used))
+
+
+def with_note() -> None:
+    error = KeyError("a")
+    error.add_note(PASSWORD.value)
+    raise error
+
+
+def with_attribute() -> None:
+    error = KeyError("a")
+    error.response = Plain()  # type: ignore[attr-defined]
+    raise error
+
+
+def with_cause() -> None:
+    raise ValueError("b") from KeyError(PASSWORD.value)
+
+
+def with_hidden_context() -> None:
+    try:
+        with_variable()
+    except KeyError:
+        raise ValueError("b") from None
+
+
+def with_inner() -> None:
+    error = ValueError("c")
+    try:
+        with_variable()
+    except KeyError as inner:
+        error.inner = inner  # type: ignore[attr-defined]
+    raise error
+
+
+def with_group() -> None:
+    raise ExceptionGroup("several", [KeyError(PASSWORD.value)])
 
 
 @pytest.mark.parametrize(
-    "how",
-    ["variable", "note", "attribute", "cause", "hidden context", "inner exception", "group"],
+    "call",
+    [
+        *(with_variable, with_note, with_attribute, with_cause, with_hidden_context),
+        *(with_inner, with_group),
+    ],
 )
-def test_what_an_error_shows_is_found(how: str) -> None:
+def test_what_an_error_shows_is_found(call: Callable[[], None]) -> None:
     with pytest.raises((KeyError, ValueError, ExceptionGroup)) as caught:
-        raising(how)
+        call()
     assert found([PASSWORD], {"error": shown_error(caught.value)})
 
 

@@ -121,7 +121,7 @@ def test_a_store(
     kind: str, source: str, refer: Refer, logged: Records, warned: list[WarningMessage]
 ) -> None:
     fields, name, planted = STORES[kind]
-    value = refer(planted, source)
+    value: Any = refer(planted, source)
     with Datastore(**fields, **{name: value}) as store:
         assert Resolver().resolve(value).reveal() == planted.value
         places = dict(places_of(store))
@@ -180,7 +180,7 @@ def test_a_workspace(tmp_path: Path, warned: list[WarningMessage], logged: Recor
     assert not (tmp_path / "out.yaml").exists()
 
 
-DAMAGED = {
+DAMAGED: dict[str, dict[str, Any] | None] = {
     "an unknown key": {"colour": "red"},
     "two credentials": {"account_key": "x", "sas_token": "y"},
     "a number": {"container_name": 7},
@@ -190,9 +190,9 @@ DAMAGED = {
 
 @pytest.mark.parametrize("damage", DAMAGED)
 def test_a_file_that_is_wrong(tmp_path: Path, damage: str) -> None:
-    entry: dict[str, Any] | None = {**_BLOB, "credentials": {"account_key": ACCOUNT_KEY.value}}
+    entry = {**_BLOB, "credentials": {"account_key": ACCOUNT_KEY.value}}
     changes = DAMAGED[damage]
-    store = {**entry, **changes} if entry and changes else changes
+    store: dict[str, Any] | None = None if changes is None else {**entry, **changes}
     content = {"datastores": {"a": {**_SALES, "password": PASSWORD.value}, "b": store}}
     path = tmp_path / "datastores.yaml"
     path.write_text(yaml.safe_dump(content), encoding="utf-8")

@@ -185,7 +185,8 @@ class Connection:
                 return BlobServiceClient.from_connection_string(
                     self._reveal(config.connection_string), **options
                 )
-            return BlobServiceClient(config.url, credential=self._credential(), **options)
+            assert config.url is not None  # noqa: S101  # the config has looked
+            return BlobServiceClient(config.url, credential=self._credential(config.url), **options)
         except DatastoreError:
             raise
         except ValueError:
@@ -196,9 +197,8 @@ class Connection:
             "the connection string is malformed", advice="Copy it from the account's access keys"
         )
 
-    def _credential(self) -> Any:
+    def _credential(self, url: str) -> Any:
         config = self._config
-        assert config.url is not None  # noqa: S101  # the config has looked
         if config.account_key is not None:
             return AzureNamedKeyCredential(
                 str(config.account_name), self._reveal(config.account_key)
@@ -209,11 +209,11 @@ class Connection:
         if config.identity is None:
             raise ConfigurationError(
                 "no credentials for the account",
-                target=config.url,
+                target=url,
                 advice="Give account_key, sas_token, connection_string or identity",
             )
-        if config.url.startswith("http:"):
-            raise ConfigurationError("a token is sent over https only", target=config.url)
+        if url.startswith("http:"):
+            raise ConfigurationError("a token is sent over https only", target=url)
         return _Identity(config.identity)
 
 

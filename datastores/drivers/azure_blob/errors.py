@@ -58,10 +58,7 @@ def translated(
     except DatastoreError as error:
         found = without_frames(error)
     except (AzureError, OSError, aiohttp.ClientError) as error:
-        # adlfs raises FileNotFoundError from the SDK's error, which knows more.
-        cause = error.__cause__ if isinstance(error.__cause__, AzureError) else error
-        named = f"{path!r} in container {container!r}" if path else f"container {container!r}"
-        found = _translate(cause, named, container, creating=creating)
+        found = _ours(error, path, container, creating=creating)
         found.located(driver="azure_blob", operation=operation, target=path or container)
     # Not from theirs: its frames hold keys, and its text may be an address with a signature.
     raise found
@@ -96,6 +93,13 @@ def is_folder(path: str) -> NotFoundError:
 def through_file(path: str) -> AlreadyExistsError:
     """Return the error for a folder whose name, or a parent's, is a file's."""
     return AlreadyExistsError(f"{path!r} is a file, not a folder", driver="azure_blob", target=path)
+
+
+def _ours(error: BaseException, path: str, container: str, *, creating: bool) -> DatastoreError:
+    # adlfs raises FileNotFoundError from the SDK's error, which knows more.
+    cause = error.__cause__ if isinstance(error.__cause__, AzureError) else error
+    named = f"{path!r} in container {container!r}" if path else f"container {container!r}"
+    return _translate(cause, named, container, creating=creating)
 
 
 def _translate(
