@@ -109,6 +109,11 @@ class KeyVault:
         """The vault's host, in small letters."""
         return self.url.removeprefix("https://")
 
+    @property
+    def resource(self) -> str:
+        """What a token for it is for: the part of its host that all vaults of a cloud share."""
+        return self.host.partition(":")[0].partition(".")[2]
+
     def secret(
         self, name: str, *, version: str | None = None, field: str | None = None
     ) -> SecretRef:

@@ -31,7 +31,7 @@ def main(folder: Path, vault: Vault, tenant: Tenant, monkeypatch: pytest.MonkeyP
         f"vaults:\n  main:\n    url: {vault.url}\n    identity: service_principal\n"
         f"    ca_bundle: {vault.ca_file}\n    credentials: {principal}\ndatastores:\n"
         + "".join(
-            f"  {name}:\n    type: postgresql\n    server_name: x\n    database_name: d\n"
+            f"  {name}:\n    type: postgresql\n    server_name: 127.0.0.1\n    port: 1\n    database_name: d\n"
             f"    credentials: {{username: u, password: {ref}}}\n"
             for name, ref in stores.items()
         )
@@ -51,6 +51,23 @@ def test_which_references_resolve(run: Run, main: Vault) -> None:
     assert gone["failure"]["type"] == "NotFoundError"
     assert done.code == run("secrets", "check").code != 0
     assert PLANTED not in done.out + done.err
+
+
+def test_how_a_store_signs_in(run: Run, main: Vault) -> None:
+    done = run("explain", "gone")
+    assert done.code == 3
+    assert "credentials.password" in done.out
+    assert "ClientSecretCredential" in done.out
+    assert "does not exist" in done.err
+    done = run("explain", "newest", "--json")
+    [record] = done.records
+    assert done.code != 0
+    by_name = {step["what"]: step for step in record["steps"]}
+    assert by_name["credentials.password"]["outcome"] == "ok"
+    assert by_name["client_secret"]["said"].startswith("env:SP")
+    assert by_name["tcp"]["outcome"] == "no"
+    assert PLANTED not in done.out + done.err
+    assert "Did you mean 'newest'?" in run("explain", "newes").err
 
 
 def test_a_new_value_comes_from_standard_input(
