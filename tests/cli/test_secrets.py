@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import io
+import os
+import pty
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from subprocess import Popen
 
 import pytest
 
 from tests.cli.conftest import Run
+from tests.services import entra, key_vault
 from tests.services.entra import FIRST_SECRET, Tenant
+from tests.services.fakes import FakeServer
 from tests.services.key_vault import Vault
 
 PLANTED = "pl4nted-v4lue"
+
+Start = Callable[..., Popen[str]]
 
 
 @pytest.fixture
@@ -80,6 +89,45 @@ def test_a_new_value_comes_from_standard_input(
     assert record["version"] == run("secrets", "check", "newest", "--json").records[0]["version"]
     assert "n3w-v4lue" not in done.out + done.err
     assert main.value("pw") == "n3w-v4lue"
+
+
+ASKED = """
+import sys
+from datastores.cli import main
+from tests.services.fakes import named
+
+with named({ports}):
+    sys.exit(main(["secrets", "set", "main", "pw"]))
+"""
+
+
+def test_a_terminal_asks_for_a_value_and_does_not_show_it(
+    start: Start,
+    main: Vault,
+    key_vault_server: FakeServer,
+    entra_server: FakeServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    servers = {key_vault.ENDING: key_vault_server, entra.ENDING: entra_server}
+    script = ASKED.format(ports={name: one.process.port for name, one in servers.items()})
+    ours, theirs = pty.openpty()
+    shown = b""
+    with start("-c", script, stdin=theirs, stdout=theirs, stderr=theirs) as process:
+        os.close(theirs)
+        # Linux says EIO when the last process has closed the terminal.
+        with suppress(OSError):
+            for prompt in (b"Value: ", b"confirmation: "):
+                while not shown.endswith(prompt):
+                    shown += os.read(ours, 1024)
+                os.write(ours, b"typed-v4lue\n")
+            while chunk := os.read(ours, 1024):
+                shown += chunk
+        assert process.wait(timeout=60) == 0, shown
+    os.close(ours)
+    assert main.value("pw") == "typed-v4lue"
+    assert b"typed-v4lue" not in shown
+    assert f"{main.host}/secrets/pw/".encode() in shown
 
 
 def test_what_cannot_be_set(run: Run, main: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
