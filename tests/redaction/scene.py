@@ -24,7 +24,7 @@ from typing_extensions import override
 
 import datastores
 from datastores import Workspace
-from datastores.transfer import PartProgress
+from datastores.transfer import CopyPlan, PartProgress
 from tests.redaction.planted import shown, shown_error, without_callers
 from tests.services.azurite import Azurite
 from tests.services.entra import Tenant
@@ -104,7 +104,7 @@ class Scene:
         options: dict[str, Any] = {
             "workspace": self.workspace,
             "progress": progress,
-            "on_plan": lambda plan: self.places.note("plan", plan),
+            "on_plan": self._plan,
             "types": {"id": "int32"},
             "workers": 2,
             **more,
@@ -117,7 +117,12 @@ class Scene:
         report = datastores.copy(source, target, **options)
         assert report.rows == ROWS.num_rows
         self.places.note("report", report)
+        self.places.note("report, JSON", report.to_json())
         self.places.note("report, HTML", report.to_html())
+
+    def _plan(self, plan: CopyPlan) -> None:
+        self.places.note("plan", plan)
+        self.places.note("plan, JSON", plan.to_json())
 
     def look_at_jobs(self, *names: str) -> None:
         """Keep the journals of what was interrupted."""
