@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from datastores.datastore import Datastore
     from datastores.errors import DatastoreError
+    from datastores.explanation import explain
     from datastores.identity import Identity
     from datastores.location import Location
     from datastores.secrets import KeyVault, Secret, SecretRef
@@ -32,6 +33,7 @@ _HOMES = {
     "WriteMode": "datastores.values",
     "copy": "datastores.transfer",
     "copy_all": "datastores.transfer",
+    "explain": "datastores.explanation",
     "plan_copy": "datastores.transfer",
     "plan_copy_all": "datastores.transfer",
     "verify": "datastores.transfer",
@@ -52,6 +54,7 @@ __all__ = [
     "WriteMode",
     "copy",
     "copy_all",
+    "explain",
     "plan_copy",
     "plan_copy_all",
     "verify",

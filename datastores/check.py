@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
@@ -15,7 +15,7 @@ from datastores.display import html_table, text_table
 from datastores.drivers.base import FileDriver
 from datastores.drivers.network import Endpoint, connect, find_addresses, handshake, is_private
 from datastores.drivers.writing import WriteRequest
-from datastores.errors import DatastoreError
+from datastores.errors import DatastoreError, without_frames
 from datastores.values import TableName, WriteMode
 
 STAGES = ("name", "tcp", "tls", "sign-in", "read", "write")
@@ -80,20 +80,26 @@ class StoreCheck:
 HEADS = ("store", "type", "where", *STAGES)
 
 
-def check_store(store: Datastore) -> StoreCheck:
+def check_store(store: Datastore, *, stages: Sequence[str] = STAGES) -> StoreCheck:
     """Try each stage in turn, and say what was found; raises nothing of a service.
 
     Costs a connection, a listing, and one small write, which is taken back before it shows.
+
+    Args:
+        store: Which one.
+        stages: The first of `STAGES`, up to which it is tried.
     """
     found = StoreCheck(
         store=store.label,
         type=store.type,
         place=store.driver.place,
-        outcomes=dict.fromkeys(STAGES, Outcome.NOT_TRIED),
+        outcomes=dict.fromkeys(stages, Outcome.NOT_TRIED),
         details={},
         failures={},
     )
     for stage, attempt in _attempts(store):
+        if stage not in stages:
+            break
         try:
             found.details[stage] = attempt() or ""
         except DatastoreError as error:
@@ -110,18 +116,28 @@ def check_store(store: Datastore) -> StoreCheck:
 
 def _attempts(store: Datastore) -> Iterator[tuple[str, Callable[[], str | None]]]:
     driver = store.driver
-    for endpoint in driver.endpoints:
+    try:
+        endpoints = driver.endpoints
+    except DatastoreError as error:
+        # The connection string is not to be had, which is who signs in as well as where.
+        yield "sign-in", partial(_raise, without_frames(error))
+        return
+    for endpoint in endpoints:
         yield "name", partial(_name, endpoint)
         yield "tcp", partial(_tcp, endpoint)
         if endpoint.tls:
             yield "tls", partial(_tls, endpoint)
-    if driver.endpoints:
+    if endpoints:
         yield "sign-in", driver.sign_in
     yield "read", partial(_read, store)
     if store.capabilities.writable_files:
         yield "write", partial(_write_file, store)
     elif store.capabilities.write_modes:
         yield "write", partial(_write_table, store)
+
+
+def _raise(error: DatastoreError) -> None:
+    raise error
 
 
 def _name(endpoint: Endpoint) -> str:

@@ -173,6 +173,14 @@ class Identity:
         found: AccessTokenInfo = self._asked("get_token_info", scopes, options)
         return found
 
+    def genuine(self) -> Any:
+        """Return azure-identity's credential, made on first use.
+
+        Raises:
+            DatastoreError: Its secret is not to be had, or a setting is missing.
+        """
+        return self._credential(self._here())[0]
+
     def close(self) -> None:
         """Close its connections; the next use opens others."""
         signed_in = self._here()
@@ -259,11 +267,11 @@ class Identity:
         return {
             argument: value.reveal() if isinstance(value, Secret) else value
             for setting, argument in kind.takes.items()
-            if (value := secret if setting in _SECRETS else getattr(self, setting))
+            if (value := secret if setting in SECRET_SETTINGS else getattr(self, setting))
         }
 
 
-_SECRETS = ("client_secret", "system_access_token")
+SECRET_SETTINGS = ("client_secret", "system_access_token")
 
 
 def _rebuilt(settings: dict[str, Any]) -> Identity:

@@ -35,6 +35,7 @@ class Store:
         name: str | None = None,
         origin: Origin | None = None,
         description: str = "",
+        source: str | None = None,
     ) -> Self:
         """Return a datastore of a config that was read already.
 
@@ -43,9 +44,10 @@ class Store:
             name: The name in its workspace.
             origin: How another process gets the same store: a function and its arguments.
             description: For people.
+            source: The workspace file that names it.
         """
         self = cls.__new__(cls)
-        self._set(config, name=name, origin=origin, description=description)
+        self._set(config, name=name, origin=origin, description=description, source=source)
         return self
 
     def _set(
@@ -55,10 +57,13 @@ class Store:
         name: str | None,
         origin: Origin | None,
         description: str,
+        source: str | None = None,
     ) -> None:
         self.config = config
         self.name = name
         self.description = description
+        self.source = source
+        """The workspace file that names it; None if it was made in code."""
         self._origin = origin
         self._driver: Driver | None = None
         self._opening = threading.Lock()

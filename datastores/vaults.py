@@ -37,7 +37,7 @@ class VaultConfig(DriverConfig):
     grace_seconds: float = 0.0
     """How long a role is waited for that was given just now."""
     expired: str = "warn"
-    """`refuse` makes an error of a secret that has expired and is still given."""
+    """`refuse` makes an error of a secret that is given before or after its dates."""
     authority: str | None = None
     """The login host of another cloud."""
     additionally_allowed_tenants: tuple[str, ...] = ()

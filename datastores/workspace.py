@@ -215,6 +215,7 @@ class Workspace(Mapping[str, Datastore]):
                 name=name,
                 origin=origin,
                 description=entry.description,
+                source=self.source,
             )
             # Of two threads that come here at once both get the same store.
             self._stores.setdefault(name, store)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 pytest_plugins = ["tests.services.plugin", "tests.transfer.plugin"]
 
@@ -73,6 +77,17 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     for word, place in places.items():
         monkeypatch.setenv(f"XDG_{word}_HOME", str(folder / place))
     return folder
+
+
+@pytest.fixture(scope="session")
+def exporter() -> Iterator[InMemorySpanExporter]:
+    """What keeps the spans of a process, which has one provider for good."""
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    trace.set_tracer_provider(provider)
+    yield exporter
+    provider.shutdown()
 
 
 @pytest.hookimpl(wrapper=True)

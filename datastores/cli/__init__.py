@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import sys
 import warnings
@@ -18,6 +19,7 @@ from datastores.cli.comparing import diff
 from datastores.cli.copying import cp
 from datastores.cli.copying_all import cp_all
 from datastores.cli.demo import demo
+from datastores.cli.explain import explain
 from datastores.cli.failures import (
     CLOSED_PIPE,
     EXIT_CODES_HELP,
@@ -73,7 +75,7 @@ Completion of commands and options, for bash (or zsh, fish):
     epilog=_EPILOG,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     commands=[
-        *(stores, check, ls, cat, stat, rm, head, schema, tables, query),
+        *(stores, check, explain, ls, cat, stat, rm, head, schema, tables, query),
         *(cp, cp_all, diff, jobs, secrets, demo),
     ],
 )
@@ -92,6 +94,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: The words after `datastores`; those of this process if None.
     """
+    # What the packages warn of is in our errors.
+    logging.getLogger("azure").addHandler(logging.NullHandler())
     words = list(sys.argv[1:] if arguments is None else arguments)
     as_json = "--json" in words
     color = False if os.environ.get("NO_COLOR") else None

@@ -11,7 +11,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
 
-from datastores.errors import DatastoreError, DatastoreWarning, without_frames
+from datastores.errors import (
+    DatastoreError,
+    DatastoreWarning,
+    RateLimitedError,
+    without_frames,
+)
 from datastores.secrets.reference import SecretRef
 from datastores.secrets.secret import Secret
 
@@ -50,6 +55,8 @@ class Keeping:
     """And so much longer while its source is out of reach."""
     failure_seconds: float = 0.0
     """A failure is told again so long, and the source not asked."""
+    outage_seconds: float = 0.0
+    """The same of one that may pass, unless the source asks to slow down."""
     reread_seconds: float = 0.0
     """A value is read anew before its time at most once in these."""
 
@@ -63,6 +70,7 @@ class _Entry:
     fetched_at: float = float("-inf")
     good_until: float = float("-inf")
     failure: DatastoreError | None = None
+    failed_at: float = float("-inf")
     failed_until: float = float("-inf")
     reread_at: float = float("-inf")
     is_stale: bool = False
@@ -117,7 +125,8 @@ class SecretCache:
             return self._entries.setdefault(key, _Entry())
 
     def _is_due(self, entry: _Entry, asked: float, ref: SecretRef, *, reread: bool) -> bool:
-        if entry.failure is not None and time.monotonic() < entry.failed_until:
+        is_told_again = asked <= entry.failed_at or time.monotonic() < entry.failed_until
+        if entry.failure is not None and is_told_again:
             return False
         if entry.fetched is None:
             return True
@@ -147,8 +156,9 @@ class SecretCache:
                 )
             return
         entry.fetched = None
-        entry.failure = without_frames(failure)
-        entry.failed_until = now + keeping.failure_seconds
+        may_pass = failure.transient and not isinstance(failure, RateLimitedError)
+        entry.failure, entry.failed_at = without_frames(failure), now
+        entry.failed_until = now + (keeping.outage_seconds if may_pass else keeping.failure_seconds)
 
 
 def _kept(entry: _Entry) -> Fetched:

@@ -9,7 +9,7 @@ import random
 import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
@@ -39,6 +39,8 @@ _JITTER = (0.5, 1.0)
 
 STALE_SECONDS = 3600.0
 FAILURE_SECONDS = 5.0
+# Less than the shortest pause of `retry.py`, so that another attempt does ask again.
+OUTAGE_SECONDS = 0.2
 REREAD_SECONDS = 5.0
 # Of one request; the deadline is of all attempts together.
 CONNECT_SECONDS = 10.0
@@ -58,6 +60,7 @@ class _Opened:
                 lifetime_seconds=vault.lifetime_seconds,
                 stale_seconds=STALE_SECONDS,
                 failure_seconds=FAILURE_SECONDS,
+                outage_seconds=OUTAGE_SECONDS,
                 reread_seconds=REREAD_SECONDS,
             ),
         )
@@ -85,7 +88,7 @@ class KeyVault:
     grace_seconds: float = 0.0
     """How long a missing role is waited for: one that was given just now takes minutes to work."""
     refuse_expired: bool = False
-    """Whether a secret that has expired is an error, not a warning, where the vault still gives it."""
+    """Whether a secret outside its dates is an error, not a warning, where the vault gives it."""
     _opened: _Opened = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -108,6 +111,11 @@ class KeyVault:
     def host(self) -> str:
         """The vault's host, in small letters."""
         return self.url.removeprefix("https://")
+
+    @property
+    def resource(self) -> str:
+        """What a token for it is for: the part of its host that all vaults of a cloud share."""
+        return self.host.partition(":")[0].partition(".")[2]
 
     def secret(
         self, name: str, *, version: str | None = None, field: str | None = None
@@ -199,11 +207,11 @@ class KeyVault:
         if found.value is None:
             raise DriverError(f"the vault {self.host} answered without a value for {ref}")
         properties = found.properties
-        if properties.expires_on is not None and properties.expires_on < datetime.now(tz=UTC):
-            text = f"the secret {ref} of the vault {self.host} has expired on {properties.expires_on:%Y-%m-%d}"
+        for words, advice in _out_of_time(properties.not_before, properties.expires_on):
+            text = f"the secret {ref} of the vault {self.host} {words}"
             if self.refuse_expired:
-                raise PermissionDeniedError(text, advice="Set a new version, or move its expiry")
-            warnings.warn(f"{text}, and is still given", DatastoreWarning, stacklevel=6)
+                raise PermissionDeniedError(text, advice=advice)
+            warnings.warn(f"{text}, and is given all the same", DatastoreWarning, stacklevel=6)
         return Fetched(
             secret=Secret(found.value),
             version=properties.version,
@@ -272,6 +280,15 @@ class _Failure:
             more = f"; the service asks to wait {asked:g} s" if asked is not None else ""
             self.error.add_note(f"after {number} attempts{more}")
         return self.error
+
+
+def _out_of_time(begins: datetime | None, ends: datetime | None) -> Iterator[tuple[str, str]]:
+    """Yield what is the matter with a secret's dates now, and what to do."""
+    now = datetime.now(tz=UTC)
+    if begins is not None and begins > now:
+        yield f"is not valid before {begins:%Y-%m-%d}", "Wait for its activation date, or move that"
+    if ends is not None and ends < now:
+        yield f"has expired on {ends:%Y-%m-%d}", "Set a new version, or move its expiry"
 
 
 def _timeouts(left_seconds: float) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from datastores.errors import (
     PermissionDeniedError,
     PreconditionFailedError,
     RateLimitedError,
+    without_frames,
 )
 from datastores.secrets.sign_in_errors import first_sentence, no_token
 
@@ -93,7 +94,8 @@ def translate(error: BaseException, secret: str, host: str) -> DatastoreError:
         host: The vault's.
     """
     if isinstance(error, DatastoreError):
-        return error
+        # The credential's, which has come through the client's frames.
+        return without_frames(error)
     found = _translate(error, secret, host)
     return found.located(driver="key_vault", operation="resolve", target=secret)
 

@@ -6,13 +6,20 @@ import contextlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+
+from typing_extensions import override
 
 from datastores.errors import ConfigurationError, DatastoreError, UnsupportedOperationError
 from datastores.secrets import environment, file
 from datastores.secrets.cache import LIFETIME_SECONDS, Fetched, Keeping, SecretCache
 from datastores.secrets.reference import SecretRef
 from datastores.secrets.secret import Secret
+
+_SHOWN_VERSION = 4
+# A value that is older was not to be had when it was asked for again.
+_JUST_NOW_SECONDS = 10.0
+_UNITS: Mapping[str, int] = {"day": 86_400, "hour": 3_600, "minute": 60, "second": 1}
 
 SecretSource = Callable[[SecretRef], Secret]
 """Fetches the secret that a reference names, from a place that needs no sign-in."""
@@ -35,6 +42,22 @@ class SecretFacts:
     created: datetime | None
     """Since when this version is there."""
     expires: datetime | None
+
+    @override
+    def __str__(self) -> str:
+        return ", ".join([self.reference, *self.known()])
+
+    def known(self) -> list[str]:
+        """Return what its source says of it, for people: `version 3f2a…`, `12 days old`."""
+        found = []
+        if self.version is not None:
+            found.append(f"version {self.version[:_SHOWN_VERSION]}…")
+        if self.created is not None:
+            found.append(f"{_age(self.created)} old")
+        if self.expires is not None:
+            ends = "expired" if self.expires < datetime.now(tz=UTC) else "expires"
+            found.append(f"{ends} {self.expires:%Y-%m-%d}")
+        return found
 
 
 class Resolver:
@@ -62,7 +85,7 @@ class Resolver:
             ConfigurationError: Nothing says who opens its vault.
             UnsupportedOperationError: No source of that kind is installed.
         """
-        return value if isinstance(value, Secret) else self._get(value)
+        return value if isinstance(value, Secret) else _meant(self._get(value), value)
 
     def is_renewed(
         self, value: Secret | SecretRef, refused: Secret, refusal: DatastoreError
@@ -72,7 +95,8 @@ class Resolver:
         Args:
             value: What the config holds.
             refused: What `resolve` returned for it.
-            refusal: Its advice says so if the reference is pinned and so never read again.
+            refusal: Its advice says where an unchanged secret came from, and that a pinned one is
+                never read again.
         """
         if isinstance(value, Secret):
             return False
@@ -80,25 +104,32 @@ class Resolver:
             pinned = f"{value} is pinned to its version: a newer one is not looked for"
             refusal.advice = f"{refusal.advice}; {pinned}" if refusal.advice else pinned
             return False
-        return self._get(value, reread=True) != refused
+        fetched = self._get(value, reread=True)
+        if _meant(fetched, value) != refused:
+            return True
+        blamed = _blamed(value, self._facts(value, fetched))
+        refusal.advice = f"{refusal.advice}. {blamed}" if refusal.advice else blamed
+        return False
 
     def describe(self, ref: SecretRef) -> SecretFacts:
         """Return what may be told of a secret; fetches it if it is not kept."""
-        cache = self._cache_of(ref)
-        fetched = cache.get(ref)
+        fetched = self._get(ref)
+        _meant(fetched, ref)
+        return self._facts(ref, fetched)
+
+    def _facts(self, ref: SecretRef, fetched: Fetched) -> SecretFacts:
         return SecretFacts(
             reference=str(ref),
             place=ref.key_vault.host if ref.key_vault is not None else ref.source,
             name=ref.name,
             version=fetched.version,
-            age_seconds=cache.age_seconds(ref),
+            age_seconds=self._cache_of(ref).age_seconds(ref),
             created=fetched.created,
             expires=fetched.expires,
         )
 
-    def _get(self, ref: SecretRef, *, reread: bool = False) -> Secret:
-        secret = self._cache_of(ref).get(ref, reread=reread).secret
-        return _pick(secret, ref) if ref.field else secret
+    def _get(self, ref: SecretRef, *, reread: bool = False) -> Fetched:
+        return self._cache_of(ref).get(ref, reread=reread)
 
     def _cache_of(self, ref: SecretRef) -> SecretCache:
         return self._cache if ref.key_vault is None else ref.key_vault.cache
@@ -118,6 +149,30 @@ class Resolver:
             target=str(ref),
             advice=f"Installed are {', '.join(sorted(self._sources))}",
         )
+
+
+def _meant(fetched: Fetched, ref: SecretRef) -> Secret:
+    return _pick(fetched.secret, ref) if ref.field else fetched.secret
+
+
+def _blamed(ref: SecretRef, facts: SecretFacts) -> str:
+    """Return what is said of a secret that was refused, and is still the same."""
+    known = f" ({', '.join(found)})" if (found := facts.known()) else ""
+    is_new = facts.age_seconds <= _JUST_NOW_SECONDS
+    again = "was read again and has not changed" if is_new else "could not be read again"
+    text = f"The secret came from {ref}{known}; it {again}"
+    if ref.source != "key_vault":
+        return text
+    return f"{text}. Set a new one: datastores secrets set {ref.vault} {ref.name}"
+
+
+def _age(since: datetime) -> str:
+    """Return how long ago a moment was, in the largest unit that is not less than one."""
+    seconds = max(0.0, (datetime.now(tz=UTC) - since).total_seconds())
+    for unit, length in _UNITS.items():
+        if (count := int(seconds // length)) or unit == "second":
+            return f"{count} {unit}{'' if count == 1 else 's'}"
+    raise AssertionError
 
 
 def _pick(secret: Secret, ref: SecretRef) -> Secret:

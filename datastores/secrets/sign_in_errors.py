@@ -34,6 +34,9 @@ _ADVICE: Mapping[str, str] = {
     "AADSTS90002": "Look at tenant_id, and at the cloud that authority names",
     "AADSTS500011": "Look at the address of the service: this tenant does not know its like",
 }
+# As azure.identity's ChainedTokenCredential and its members write it.
+_ATTEMPTED = "Attempted credentials:\n\t"
+_UNAVAILABLE = "authentication unavailable."
 _OTHER_TENANT = "additionally_allowed_tenants"
 _NUMBER = re.compile(r"AADSTS\d+")
 
@@ -58,12 +61,30 @@ def no_token(error: BaseException, what: str) -> DatastoreError:
             advice="Look at the network, and at the authority that the identity names",
         )
     text = first_sentence(str(error)) or type(error).__name__
+    if attempts := attempted(error):
+        return AuthenticationError(
+            f"{what} has no token: none of {len(attempts)} credentials gave one",
+            advice="datastores explain NAME says of each of them why",
+        )
     if _OTHER_TENANT in str(error):
         advice = f"Add that tenant to the identity's {_OTHER_TENANT}"
     else:
         number = _NUMBER.search(text)
         advice = _ADVICE.get(number[0] if number else "", "Sign in there, or name another identity")
     return AuthenticationError(f"{what} has no token: {text}", advice=advice)
+
+
+def attempted(error: BaseException) -> list[tuple[str, str]]:
+    """Return the credentials that a chain of azure-identity's has tried, in order, and why each failed."""
+    _, found, text = str(error).partition(_ATTEMPTED)
+    pairs = (one.partition(": ") for one in text.split("\n\t")) if found else ()
+    return [(name, why_unavailable(said)) for name, _, said in pairs]
+
+
+def why_unavailable(text: str) -> str:
+    """Return the reason that a credential gives, without its own name."""
+    _, found, reason = text.partition(_UNAVAILABLE)
+    return first_sentence(reason if found else text) or "it is not available here"
 
 
 def first_sentence(text: str) -> str:

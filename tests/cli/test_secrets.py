@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import io
+import os
+import pty
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from subprocess import Popen
 
 import pytest
 
 from tests.cli.conftest import Run
+from tests.services import entra, key_vault
 from tests.services.entra import FIRST_SECRET, Tenant
+from tests.services.fakes import FakeServer
 from tests.services.key_vault import Vault
 
 PLANTED = "pl4nted-v4lue"
+
+Start = Callable[..., Popen[str]]
 
 
 @pytest.fixture
@@ -31,7 +40,7 @@ def main(folder: Path, vault: Vault, tenant: Tenant, monkeypatch: pytest.MonkeyP
         f"vaults:\n  main:\n    url: {vault.url}\n    identity: service_principal\n"
         f"    ca_bundle: {vault.ca_file}\n    credentials: {principal}\ndatastores:\n"
         + "".join(
-            f"  {name}:\n    type: postgresql\n    server_name: x\n    database_name: d\n"
+            f"  {name}:\n    type: postgresql\n    server_name: 127.0.0.1\n    port: 1\n    database_name: d\n"
             f"    credentials: {{username: u, password: {ref}}}\n"
             for name, ref in stores.items()
         )
@@ -53,6 +62,23 @@ def test_which_references_resolve(run: Run, main: Vault) -> None:
     assert PLANTED not in done.out + done.err
 
 
+def test_how_a_store_signs_in(run: Run, main: Vault) -> None:
+    done = run("explain", "gone")
+    assert done.code == 3
+    assert "credentials.password" in done.out
+    assert "ClientSecretCredential" in done.out
+    assert "does not exist" in done.err
+    done = run("explain", "newest", "--json")
+    [record] = done.records
+    assert done.code != 0
+    by_name = {step["what"]: step for step in record["steps"]}
+    assert by_name["credentials.password"]["outcome"] == "ok"
+    assert by_name["client_secret"]["said"].startswith("env:SP")
+    assert by_name["tcp"]["outcome"] == "no"
+    assert PLANTED not in done.out + done.err
+    assert "Did you mean 'newest'?" in run("explain", "newes").err
+
+
 def test_a_new_value_comes_from_standard_input(
     run: Run, main: Vault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -63,6 +89,45 @@ def test_a_new_value_comes_from_standard_input(
     assert record["version"] == run("secrets", "check", "newest", "--json").records[0]["version"]
     assert "n3w-v4lue" not in done.out + done.err
     assert main.value("pw") == "n3w-v4lue"
+
+
+ASKED = """
+import sys
+from datastores.cli import main
+from tests.services.fakes import named
+
+with named({ports}):
+    sys.exit(main(["secrets", "set", "main", "pw"]))
+"""
+
+
+def test_a_terminal_asks_for_a_value_and_does_not_show_it(
+    start: Start,
+    main: Vault,
+    key_vault_server: FakeServer,
+    entra_server: FakeServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    servers = {key_vault.ENDING: key_vault_server, entra.ENDING: entra_server}
+    script = ASKED.format(ports={name: one.process.port for name, one in servers.items()})
+    ours, theirs = pty.openpty()
+    shown = b""
+    with start("-c", script, stdin=theirs, stdout=theirs, stderr=theirs) as process:
+        os.close(theirs)
+        # Linux says EIO when the last process has closed the terminal.
+        with suppress(OSError):
+            for prompt in (b"Value: ", b"confirmation: "):
+                while not shown.endswith(prompt):
+                    shown += os.read(ours, 1024)
+                os.write(ours, b"typed-v4lue\n")
+            while chunk := os.read(ours, 1024):
+                shown += chunk
+        assert process.wait(timeout=60) == 0, shown
+    os.close(ours)
+    assert main.value("pw") == "typed-v4lue"
+    assert b"typed-v4lue" not in shown
+    assert f"{main.host}/secrets/pw/".encode() in shown
 
 
 def test_what_cannot_be_set(run: Run, main: Vault, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,9 @@ from datastores.errors import (
     DatastoreWarning,
     NotFoundError,
     PermissionDeniedError,
+    RateLimitedError,
 )
+from datastores.retry import retried
 from datastores.secrets import KeyVault, Resolver, Secret, SecretRef, key_vault
 from datastores.secrets.cache import Fetched, Keeping, SecretCache
 from tests.services.entra import FIRST_SECRET, Tenant
@@ -160,6 +162,38 @@ def test_kv_25_a_failure_is_not_asked_for_again_at_once(vault: Vault, opened: Op
             Resolver().resolve(ref)
         seen.add(id(caught.value))
     assert len(vault.log()) == 2
+
+
+def test_kv_25_an_outage_is_asked_about_by_the_next_attempt(vault: Vault, opened: Open) -> None:
+    """The pauses between attempts of a copy are shorter than a refusal is remembered."""
+    vault.put("a", "x")
+    ref = opened(deadline_seconds=0.2).secret("a")
+    vault.fail(status=503)
+    assert retried(lambda: Resolver().resolve(ref)) == Secret("x")
+    vault.log()
+    busy = opened(deadline_seconds=0.2).secret("a")
+    vault.fail(status=429, headers={"Retry-After": "9"}, times=9)
+    with pytest.raises(RateLimitedError):
+        retried(lambda: Resolver().resolve(busy))
+    assert len(vault.log()) == 1
+
+
+def test_kv_25_an_outage_is_told_to_all_who_waited(
+    vault: Vault, opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(key_vault, "OUTAGE_SECONDS", 0.0)
+    ref = opened(deadline_seconds=0.2).secret("a")
+    vault.fail(status=503, delay_seconds=0.5, times=99)
+    barrier = threading.Barrier(8)
+
+    def ask(_: int) -> None:
+        barrier.wait()
+        with pytest.raises(DatastoreError):
+            Resolver().resolve(ref)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(ask, range(8)))
+    assert len(vault.log()) == 1
 
 
 def test_kv_26_values_go_nowhere(

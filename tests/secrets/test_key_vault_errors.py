@@ -98,6 +98,15 @@ def test_kv_43_an_expired_secret_that_is_still_given(vault: Vault, opened: Open)
     assert "is not valid yet" in str(refusal_of(opened(), PermissionDeniedError, "b"))
 
 
+def test_kv_43_a_secret_that_is_given_before_its_time(vault: Vault, opened: Open) -> None:
+    vault.put("a", "x", nbf=4_102_444_800)
+    with pytest.warns(DatastoreWarning, match="is not valid before 2100-01-01"):
+        assert Resolver().resolve(opened().secret("a")) == Secret("x")
+    given = refusal_of(opened(refuse_expired=True), PermissionDeniedError)
+    assert "is not valid before 2100-01-01" in str(given)
+    assert "activation date" in str(given)
+
+
 def _date() -> str:
     return format_datetime(datetime.now(tz=UTC) + timedelta(seconds=2), usegmt=True)
 

@@ -241,6 +241,23 @@ def test_kv_34_a_new_account_key_is_tried_once(
     assert len(vault.log()) == 1
 
 
+def test_kv_34_a_401_is_a_refused_login(
+    azurite: Azurite, vault: Vault, opened: Open, through: Proxy, blob: Callable[..., Datastore]
+) -> None:
+    through.faults = Faults(replace_received=(b"HTTP/1.1 403", b"HTTP/1.1 401"))
+    vault.put("key", WRONG_KEY)
+    ref = opened().secret("key")
+    Resolver().resolve(ref)
+    vault.log()
+    with pytest.raises(AuthenticationError, match="it was read again and has not changed"):
+        list(blob(account_key=ref).list(""))
+    assert len(vault.log()) == 1
+    vault.put("key", azurite.account_key)
+    again = opened().secret("key")
+    Resolver().resolve(again)
+    assert list(blob(account_key=again).list("")) == []
+
+
 def test_kv_34_what_is_no_refused_login_reads_nothing(
     azurite: Azurite, vault: Vault, opened: Open, through: Proxy, blob: Callable[..., Datastore]
 ) -> None:

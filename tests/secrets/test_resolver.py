@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from datastores.errors import (
     PermissionDeniedError,
     UnsupportedOperationError,
 )
-from datastores.secrets import Resolver, Secret, SecretRef
+from datastores.secrets import Resolver, Secret, SecretFacts, SecretRef
 
 REF = SecretRef(source="vault", name="a")
 OTHER = SecretRef(source="vault", name="b")
@@ -178,3 +179,30 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         Resolver().resolve(SecretRef(source="file", name=str(tmp_path / "none")))
     with pytest.raises(PermissionDeniedError, match="cannot be read"):
         Resolver().resolve(SecretRef(source="file", name=str(tmp_path)))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0, "0 seconds"), (61, "1 minute"), (7_300, "2 hours"), (90_000, "1 day"), (1e6, "11 days")],
+)
+def test_how_old_a_version_is_said_to_be(seconds: float, words: str) -> None:
+    facts = SecretFacts(
+        reference="acme-kv/secrets/pg",
+        place="acme-kv.vault.azure.net",
+        name="pg",
+        version="3f2a0123456789abcdef0123456789ab",
+        age_seconds=0,
+        created=datetime.now(tz=UTC) - timedelta(seconds=seconds),
+        expires=datetime(2020, 1, 1, tzinfo=UTC),
+    )
+    assert str(facts) == f"acme-kv/secrets/pg, version 3f2a…, {words} old, expired 2020-01-01"
+
+
+def test_an_unchanged_secret_is_blamed_by_its_reference(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("A_SECRET", "x")
+    ref = SecretRef(source="env", name="A_SECRET")
+    refusal = AuthenticationError("could not sign in", advice="Look at the user name")
+    assert not Resolver().is_renewed(ref, Secret("x"), refusal)
+    assert refusal.advice == (
+        "Look at the user name. The secret came from env:A_SECRET; it was read again and has not changed"
+    )

@@ -23,6 +23,7 @@ from datastores.drivers.azure_blob.errors import translated
 from datastores.errors import (
     AuthenticationError,
     ConfigurationError,
+    DatastoreError,
     DatastoreWarning,
 )
 from datastores.secrets import Resolver, Secret, SecretRef
@@ -92,8 +93,8 @@ class Connection:
         creating: bool = False,
     ) -> T:
         """Run a call in fsspec's event loop and wait for it; its errors are ours."""
-        with translated(operation, path, self._config.container_name, creating=creating):
-            container = self._connected()
+        name = self._config.container_name
+        container = translated(self._connected, operation, path, name, creating=creating)
         try:
             return self._run(operation, path, call, container, creating=creating)
         except AuthenticationError as refusal:
@@ -110,9 +111,11 @@ class Connection:
         *,
         creating: bool,
     ) -> T:
-        with translated(operation, path, self._config.container_name, creating=creating):
+        def wait() -> T:
             result: T = sync(self.loop, call, container)
             return result
+
+        return translated(wait, operation, path, self._config.container_name, creating=creating)
 
     def submit(self, call: Callable[[Container], Awaitable[T]]) -> Future[T]:
         """Start a call in fsspec's event loop; its errors are the SDK's until `wait`."""
@@ -124,8 +127,7 @@ class Connection:
 
     def wait(self, operation: str, path: str, submitted: Future[T]) -> T:
         """Return what a submitted call returned; its errors are ours."""
-        with translated(operation, path, self._config.container_name):
-            return submitted.result()
+        return translated(submitted.result, operation, path, self._config.container_name)
 
     @property
     def url(self) -> str:
@@ -177,36 +179,42 @@ class Connection:
 
     def _service(self) -> BlobServiceClient:
         config, options = self._config, _options(self._config)
-        if config.connection_string is not None:
-            try:
+        # What follows is raised outside: the SDK's frames hold the secret.
+        try:
+            if config.connection_string is not None:
                 return BlobServiceClient.from_connection_string(
                     self._reveal(config.connection_string), **options
                 )
-            except ValueError as error:
-                # Without `from`: the cause's frames hold the secret.
-                raise ConfigurationError(
-                    f"the connection string is malformed: {type(error).__name__}",
-                    advice="Copy it from the account's access keys",
-                ) from None
-        assert config.url is not None  # noqa: S101  # the config has looked
-        credential: Any
+            assert config.url is not None  # noqa: S101  # the config has looked
+            return BlobServiceClient(config.url, credential=self._credential(config.url), **options)
+        except DatastoreError:
+            raise
+        except ValueError:
+            pass
+        if config.connection_string is None:
+            raise ConfigurationError(f"the address {config.url!r} is malformed")
+        raise ConfigurationError(
+            "the connection string is malformed", advice="Copy it from the account's access keys"
+        )
+
+    def _credential(self, url: str) -> Any:
+        config = self._config
         if config.account_key is not None:
-            key = self._reveal(config.account_key)
-            credential = AzureNamedKeyCredential(str(config.account_name), key)
-        elif config.sas_token is not None:
+            return AzureNamedKeyCredential(
+                str(config.account_name), self._reveal(config.account_key)
+            )
+        if config.sas_token is not None:
             # As text it is part of the addresses that server-side copies read from.
-            credential = self._reveal(config.sas_token).lstrip("?")
-        elif config.identity is not None:
-            if config.url.startswith("http:"):
-                raise ConfigurationError("a token is sent over https only", target=config.url)
-            credential = _Identity(config.identity)
-        else:
+            return self._reveal(config.sas_token).lstrip("?")
+        if config.identity is None:
             raise ConfigurationError(
                 "no credentials for the account",
-                target=config.url,
+                target=url,
                 advice="Give account_key, sas_token, connection_string or identity",
             )
-        return BlobServiceClient(config.url, credential=credential, **options)
+        if url.startswith("http:"):
+            raise ConfigurationError("a token is sent over https only", target=url)
+        return _Identity(config.identity)
 
 
 class _Identity:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from typing import TypeVar
 
 import aiohttp
 from azure.core.exceptions import (
@@ -29,7 +29,10 @@ from datastores.errors import (
     PermissionDeniedError,
     PreconditionFailedError,
     RateLimitedError,
+    without_frames,
 )
+
+T = TypeVar("T")
 
 _SIGN_IN = "Check the key, or the SAS token's signature and expiry, or the identity's tenant"
 _ROLE = (
@@ -38,29 +41,27 @@ _ROLE = (
 )
 
 
-@contextmanager
 def translated(
-    operation: str, path: str, container: str, *, creating: bool = False
-) -> Iterator[None]:
-    """Raise the SDK's errors as ours, naming the path as the user wrote it.
+    call: Callable[[], T], operation: str, path: str, container: str, *, creating: bool = False
+) -> T:
+    """Return what a call returns; the SDK's errors are ours, naming the path as the user wrote it.
 
     Args:
-        operation: Our word for the call.
+        call: What is done.
+        operation: Our word for it.
         path: In the container; `""` for the container itself.
         container: Its name.
         creating: The call was to make something that is not there yet.
     """
     try:
-        yield
-    except DatastoreError:
-        raise
+        return call()
+    except DatastoreError as error:
+        found = without_frames(error)
     except (AzureError, OSError, aiohttp.ClientError) as error:
-        # adlfs raises FileNotFoundError from the SDK's error, which knows more.
-        cause = error.__cause__ if isinstance(error.__cause__, AzureError) else error
-        named = f"{path!r} in container {container!r}" if path else f"container {container!r}"
-        found = _translate(cause, named, container, creating=creating)
+        found = _ours(error, path, container, creating=creating)
         found.located(driver="azure_blob", operation=operation, target=path or container)
-        raise found from error
+    # Not from theirs: its frames hold keys, and its text may be an address with a signature.
+    raise found
 
 
 def is_missing_blob(error: HttpResponseError) -> bool:
@@ -92,6 +93,13 @@ def is_folder(path: str) -> NotFoundError:
 def through_file(path: str) -> AlreadyExistsError:
     """Return the error for a folder whose name, or a parent's, is a file's."""
     return AlreadyExistsError(f"{path!r} is a file, not a folder", driver="azure_blob", target=path)
+
+
+def _ours(error: BaseException, path: str, container: str, *, creating: bool) -> DatastoreError:
+    # adlfs raises FileNotFoundError from the SDK's error, which knows more.
+    cause = error.__cause__ if isinstance(error.__cause__, AzureError) else error
+    named = f"{path!r} in container {container!r}" if path else f"container {container!r}"
+    return _translate(cause, named, container, creating=creating)
 
 
 def _translate(
