@@ -145,7 +145,7 @@ class TestSignIn:
 
     def test_a_token_goes_over_tls_only(self, make: Make, azurite: Azurite) -> None:
         with pytest.raises(ConfigurationError, match="https only"):
-            make(identity=azurite.token()).filesystem.ls("")
+            make(identity=azurite.token())
 
     def test_tls_disable_warns(self, azurite_tls: Azurite, make: Make) -> None:
         driver = make(account_url=azurite_tls.account_url, tls="disable", container_name="nothing")
@@ -191,7 +191,8 @@ class TestConfig:
             ({"tls": "off"}, "tls"),
             ({"account_url": "acme.blob"}, "not an http"),
             ({"account_url": "https://acme/?sig=abc"}, "a signature in it"),
-            ({"credentials": {"identity": "azure_cli"}}, "object with get_token"),
+            ({"credentials": {"identity": "azure_cli"}}, "unknown key 'identity'"),
+            ({"account_url": "http://a", "identity": "azure_cli"}, "https only"),
             ({"credentials": {"account_key": "a", "sas_token": "b"}}, "exactly one"),
             ({"staging": "x"}, "unknown key"),
         ],

@@ -182,7 +182,8 @@ def test_what_the_service_documents(
     """Codes as the service sends them; Azurite knows few of them."""
     answer = HttpResponseError("planted")
     answer.status_code, answer.error_code = status, code  # type: ignore[attr-defined]
-    with pytest.raises(kind) as caught, translated("read", "a/b", "landing"):
+    words = translated("read", "a/b", "landing", signed_in_by="a key")
+    with pytest.raises(kind) as caught, words:
         raise answer
     assert type(caught.value) is kind
     assert caught.value.context()["target"] == "a/b"
@@ -190,6 +191,9 @@ def test_what_the_service_documents(
     assert caught.value.__cause__ is answer
     assert "planted" not in str(caught.value)
     assert caught.value.transient == (status in {429, 500, 503})
+    assert ("signed in by a key" in str(caught.value)) == (
+        kind in {AuthenticationError, PermissionDeniedError}
+    )
 
 
 def test_unknown_host() -> None:

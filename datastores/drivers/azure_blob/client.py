@@ -10,6 +10,7 @@ import warnings
 import weakref
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
+from contextlib import AbstractContextManager
 from typing import Any, Self, TypeVar
 
 from adlfs import AzureBlobFileSystem
@@ -81,6 +82,7 @@ class Connection:
         self._lock = threading.Lock()
         self._container: Container | None = None
         self._secret: Secret | None = None
+        self._credential = config.signs_in()
         self.loop = get_loop()
 
     def run(
@@ -92,7 +94,7 @@ class Connection:
         creating: bool = False,
     ) -> T:
         """Run a call in fsspec's event loop and wait for it; its errors are ours."""
-        with translated(operation, path, self._config.container_name, creating=creating):
+        with self._translated(operation, path, creating=creating):
             container = self._connected()
         try:
             return self._run(operation, path, call, container, creating=creating)
@@ -110,9 +112,21 @@ class Connection:
         *,
         creating: bool,
     ) -> T:
-        with translated(operation, path, self._config.container_name, creating=creating):
+        with self._translated(operation, path, creating=creating):
             result: T = sync(self.loop, call, container)
             return result
+
+    def _translated(
+        self, operation: str, path: str, *, creating: bool = False
+    ) -> AbstractContextManager[None]:
+        config = self._config
+        return translated(
+            operation,
+            path,
+            config.container_name,
+            signed_in_by=config.signs_in_by,
+            creating=creating,
+        )
 
     def submit(self, call: Callable[[Container], Awaitable[T]]) -> Future[T]:
         """Start a call in fsspec's event loop; its errors are the SDK's until `wait`."""
@@ -124,7 +138,7 @@ class Connection:
 
     def wait(self, operation: str, path: str, submitted: Future[T]) -> T:
         """Return what a submitted call returned; its errors are ours."""
-        with translated(operation, path, self._config.container_name):
+        with self._translated(operation, path):
             return submitted.result()
 
     @property
@@ -139,6 +153,7 @@ class Connection:
             connected, self._container = self._container is not None, None
         if connected:
             self._closing()
+        self._config.close_signed_in(self._credential)
 
     def _renewed(self, refused: Container, refusal: AuthenticationError) -> bool:
         """Tell whether another connection than a refused one may be tried: one with a new secret."""
@@ -196,10 +211,9 @@ class Connection:
         elif config.sas_token is not None:
             # As text it is part of the addresses that server-side copies read from.
             credential = self._reveal(config.sas_token).lstrip("?")
-        elif config.identity is not None:
-            if config.url.startswith("http:"):
-                raise ConfigurationError("a token is sent over https only", target=config.url)
-            credential = _Identity(config.identity)
+        elif self._credential is not None:
+            credential = _Identity(self._credential)
+            options["audience"] = config.resource(config.of_cloud.storage_resource)
         else:
             raise ConfigurationError(
                 "no credentials for the account",

@@ -40,7 +40,7 @@ _ROLE = (
 
 @contextmanager
 def translated(
-    operation: str, path: str, container: str, *, creating: bool = False
+    operation: str, path: str, container: str, *, signed_in_by: str, creating: bool = False
 ) -> Iterator[None]:
     """Raise the SDK's errors as ours, naming the path as the user wrote it.
 
@@ -48,6 +48,7 @@ def translated(
         operation: Our word for the call.
         path: In the container; `""` for the container itself.
         container: Its name.
+        signed_in_by: The identity or secret, for people.
         creating: The call was to make something that is not there yet.
     """
     try:
@@ -59,6 +60,8 @@ def translated(
         cause = error.__cause__ if isinstance(error.__cause__, AzureError) else error
         named = f"{path!r} in container {container!r}" if path else f"container {container!r}"
         found = _translate(cause, named, container, creating=creating)
+        if isinstance(found, AuthenticationError | PermissionDeniedError):
+            found.message += f"; signed in by {signed_in_by}"
         found.located(driver="azure_blob", operation=operation, target=path or container)
         raise found from error
 
