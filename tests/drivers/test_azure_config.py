@@ -168,5 +168,5 @@ def test_files_are_beside_the_workspace_file() -> None:
         },
         source="/etc/acme/datastores.yaml",
     )
-    config = workspace["pg"].config
+    config: Any = workspace["pg"].config
     assert (config.ca_bundle, config.token_file) == ("/etc/acme/ca.pem", "/etc/acme/token")
