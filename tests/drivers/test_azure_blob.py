@@ -28,7 +28,9 @@ from datastores.errors import (
 from datastores.secrets import Secret
 from datastores.testing.files import FileDriverConformance
 from datastores.testing.stateful_files import FileMachine
+from datastores.testing.tls import PLANTED, PlantedCredential, TlsConformance, TlsServer
 from tests.services.azurite import Azurite
+from tests.services.certificates import Certificates
 
 MIB = 1 << 20
 Make = Callable[..., AzureBlobDriver]
@@ -53,8 +55,35 @@ def names(container: ContainerClient) -> list[str]:
     return sorted(container.list_blob_names())
 
 
-class TestAzureBlob(FileDriverConformance):
+class TestAzureBlob(FileDriverConformance, TlsConformance):
     """Over HTTP, signed with the account's key."""
+
+    @pytest.fixture
+    @override
+    def tls_server(
+        self, azurite_tls: Azurite, certificates: Certificates, one_try: None
+    ) -> TlsServer:
+        return TlsServer(
+            host="localhost",
+            port=azurite_tls.port,
+            ca_bundle=str(azurite_tls.ca_file),
+            elsewhere=str(certificates.elsewhere),
+            credentials={"account_key": Secret(azurite_tls.account_key)},
+            planted=[
+                {"sas_token": Secret(f"sv=2024-01-01&sig={PLANTED}")},
+                {"identity": PlantedCredential()},
+            ],
+        )
+
+    @override
+    def driver_at(self, host: str, port: int, **fields: Any) -> FileDriver:
+        url = f"https://{host}:{port}/{Azurite.account_name}"
+        place = {
+            "account_name": Azurite.account_name,
+            "container_name": "landing",
+            "account_url": url,
+        }
+        return AzureBlobDriver(AzureBlobConfig.from_mapping({**place, **fields}))
 
     @pytest.fixture
     @override
