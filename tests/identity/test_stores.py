@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import yaml
 from azure.identity import ClientSecretCredential
@@ -21,6 +22,7 @@ from tests.services.azurite import Azurite
 from tests.services.blob import ENDING_CHINA, Account
 from tests.services.entra import FIRST_SECRET, Tenant
 from tests.services.postgresql import Login
+from tests.transfer.between_parts import BetweenParts
 
 Forward = Callable[[float], None]
 EntraRole = Callable[[Tenant], tuple[Login, list[str]]]
@@ -39,6 +41,20 @@ def principal(tenant: Tenant, **fields: Any) -> dict[str, Any]:
         "client_id": tenant.client_id,
         "client_secret": "env:SP",
         **fields,
+    }
+
+
+@pytest.fixture
+def vouched(tenant: Tenant, tmp_path: Path) -> dict[str, Any]:
+    """The settings of the tenant's application, for which Kubernetes vouches."""
+    tenant.accept(assertions=("of-kubernetes",))
+    (tmp_path / "token").write_text("of-kubernetes")
+    return {
+        "ca_bundle": str(tenant.ca_file),
+        "identity": "workload_identity",
+        "tenant_id": tenant.id,
+        "client_id": tenant.client_id,
+        "token_file": str(tmp_path / "token"),
     }
 
 
@@ -257,3 +273,51 @@ def test_credentials_never_mix(
     for one, seen in zip((tenant, other_tenant), signed_in, strict=True):
         assert seen
         assert all(one.is_of(token) for token in seen)
+
+
+def test_a_copy_outlives_the_tokens_that_it_began_with(
+    azurite_tls: Azurite,
+    tenant: Tenant,
+    vouched: dict[str, Any],
+    entra_role: EntraRole,
+    opened: Callable[..., Datastore],
+    forward: Forward,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each serves for a minute, of which three quarters pass after the first of its parts."""
+    tenant.change(token_seconds=60)
+    login, seen = entra_role(tenant)
+    place = {"server_name": login.host, "port": login.port, "database_name": login.database}
+    source = opened(type="azure_postgresql", **place, **vouched, username=login.username)
+    source.write_table("public.orders", pa.table({"id": range(40_000)}))
+    source.close()
+    tenant.tokens_asked()
+    asked, before = [], set[str]()
+
+    def change() -> None:
+        asked.append(tenant.tokens_asked())
+        before.update(seen)
+        between.note(f"{asked[0]} tokens were asked for; 45 seconds pass")
+        forward(45)
+
+    between = BetweenParts(monkeypatch, change)
+    with azurite_tls.container() as container:
+        target = opened(
+            type="azure_blob",
+            account_name=azurite_tls.account_name,
+            account_url=azurite_tls.account_url,
+            container_name=container.container_name,
+            **vouched,
+        )
+        report = datastores.copy(
+            source / "public/orders", target / "orders/", workers=4, progress=between.progress
+        )
+        asked.append(tenant.tokens_asked())
+        between.note(f"published: {report.rows} rows; {asked[1]} more tokens were asked for")
+        between.show()
+        assert report.parts > 1
+        assert (report.rows, target.scan("orders/").count()) == (40_000, 40_000)
+    # One for each store and once more when they grew old; threads that ask at once may each ask.
+    assert set(seen) - before
+    assert min(asked) >= 2
+    assert max(asked) <= 10

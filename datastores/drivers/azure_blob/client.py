@@ -11,7 +11,8 @@ import weakref
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
-from typing import Any, Self, TypeVar
+from dataclasses import dataclass
+from typing import Any, Generic, Self, TypeVar
 
 from adlfs import AzureBlobFileSystem
 from azure.core.credentials import AccessToken, AzureNamedKeyCredential
@@ -73,6 +74,15 @@ class Container(AzureBlobFileSystem):  # type: ignore[misc]  # adlfs has no type
         return self.container_name, path, None
 
 
+@dataclass(frozen=True, slots=True)
+class Submitted(Generic[T]):
+    """A call under way, and what it takes to make it again."""
+
+    call: Callable[[Container], Awaitable[T]]
+    container: Container
+    future: Future[T]
+
+
 class Connection:
     """One container, connected on first use and again after `close`; safe for threads."""
 
@@ -81,6 +91,7 @@ class Connection:
         self._resolver = Resolver()
         self._lock = threading.Lock()
         self._container: Container | None = None
+        self._closings: list[weakref.finalize[..., Connection]] = []
         self._secret: Secret | None = None
         self._credential = config.signs_in()
         self.loop = get_loop()
@@ -128,18 +139,25 @@ class Connection:
             creating=creating,
         )
 
-    def submit(self, call: Callable[[Container], Awaitable[T]]) -> Future[T]:
+    def submit(self, call: Callable[[Container], Awaitable[T]]) -> Submitted[T]:
         """Start a call in fsspec's event loop; its errors are the SDK's until `wait`."""
 
         async def run(container: Container) -> T:
             return await call(container)
 
-        return asyncio.run_coroutine_threadsafe(run(self._connected()), self.loop)
+        container = self._connected()
+        future = asyncio.run_coroutine_threadsafe(run(container), self.loop)
+        return Submitted(call, container, future)
 
-    def wait(self, operation: str, path: str, submitted: Future[T]) -> T:
-        """Return what a submitted call returned; its errors are ours."""
-        with self._translated(operation, path):
-            return submitted.result()
+    def wait(self, operation: str, path: str, submitted: Submitted[T]) -> T:
+        """Return what a submitted call returned, made again as by `run`; its errors are ours."""
+        try:
+            with self._translated(operation, path):
+                return submitted.future.result()
+        except AuthenticationError as refusal:
+            if not self._renewed(submitted.container, refusal):
+                raise
+        return self._run(operation, path, submitted.call, self._connected(), creating=False)
 
     @property
     def url(self) -> str:
@@ -150,9 +168,10 @@ class Connection:
     def close(self) -> None:
         """Close the connections; the next call opens others."""
         with self._lock:
-            connected, self._container = self._container is not None, None
-        if connected:
-            self._closing()
+            self._container = None
+            closings, self._closings = self._closings, []
+        for closing in closings:
+            closing()
         self._config.close_signed_in(self._credential)
 
     def _renewed(self, refused: Container, refusal: AuthenticationError) -> bool:
@@ -166,9 +185,8 @@ class Connection:
                 return False
             if not self._resolver.is_renewed(found, self._secret, refusal):
                 return False
+            # What other threads have under way on it goes on; it is closed with the new one.
             self._container = None
-            closing = self._closing
-        closing()
         return True
 
     def _reveal(self, value: Secret | SecretRef) -> str:
@@ -187,7 +205,7 @@ class Connection:
                 logging.getLogger(name).setLevel(logging.WARNING)
         service = self._service()
         # For connections that nobody closes, such as those of an unpickled filesystem.
-        self._closing = weakref.finalize(self, _close, self.loop, service)
+        self._closings.append(weakref.finalize(self, _close, self.loop, service))
         return Container(service, self._config.container_name)
 
     def _service(self) -> BlobServiceClient:
