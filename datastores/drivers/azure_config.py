@@ -10,7 +10,7 @@ from typing_extensions import override
 from datastores.clouds import CLOUDS, Cloud
 from datastores.drivers.config import DriverConfig, credential, local_path, one_of
 from datastores.errors import ConfigurationError
-from datastores.identity import KINDS, Identity
+from datastores.identity import KINDS, Identity, named
 from datastores.secrets import Secret, SecretRef
 
 
@@ -77,6 +77,16 @@ class IdentityConfig(DriverConfig):
             found.close()
 
     @override
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Those of azure-identity pickle with the client secret that they were made with.
+        if _is_credential(self.identity) and not isinstance(self.identity, Identity):
+            raise ConfigurationError(
+                f"{named(self.identity)} goes to no other process",
+                advice="Give an identity by its name, which each process makes itself, or use threads",
+            )
+        return _rebuilt, (type(self), {one.name: getattr(self, one.name) for one in fields(self)})
+
+    @override
     def to_mapping(self) -> dict[str, Any]:
         if _is_credential(self.identity):
             raise ConfigurationError(
@@ -119,6 +129,10 @@ class AzureConfig(IdentityConfig):
     def resource(self, of_cloud: str) -> str:
         """Return what tokens are asked for: `of_cloud` unless the config says otherwise."""
         return (self.resource_url or of_cloud).rstrip("/")
+
+
+def _rebuilt(kind: type[IdentityConfig], settings: dict[str, Any]) -> IdentityConfig:
+    return kind(**settings)
 
 
 def _is_credential(found: Any) -> bool:

@@ -6,6 +6,7 @@ import pickle
 from typing import Any
 
 import pytest
+from azure.identity import ClientSecretCredential
 
 import datastores
 from datastores.clouds import CLOUDS
@@ -81,6 +82,22 @@ def test_an_object_signs_in_and_is_written_nowhere(kind: type[AzureConfig]) -> N
     assert config.signs_in() is credential
     with pytest.raises(ConfigurationError, match="not written to a file"):
         config.to_mapping()
+
+
+def test_an_object_goes_to_no_other_process() -> None:
+    """Azure's own would take its client secret along."""
+    place = PLACES[AzureBlobConfig]
+    with (
+        ClientSecretCredential("t", "c", "planted") as credential,
+        datastores.Datastore(type="azure_blob", **place, identity=credential) as store,
+    ):
+        for one in (store, store.driver, store.filesystem, store.config):
+            with pytest.raises(ConfigurationError, match="an identity by its name") as caught:
+                pickle.dumps(one)
+            assert "planted" not in str(caught.value)
+    by_name = datastores.Identity(name="azure_cli")
+    with datastores.Datastore(type="azure_blob", **place, identity=by_name) as store:
+        assert pickle.loads(pickle.dumps(store)).config.identity == by_name
 
 
 @pytest.mark.parametrize("kind", PLACES)
