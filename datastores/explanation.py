@@ -14,8 +14,9 @@ from typing_extensions import override
 from datastores.check import STAGES, Outcome, check_store
 from datastores.datastore import Datastore
 from datastores.display import html_table, visible
+from datastores.drivers.azure_config import AzureConfig
 from datastores.errors import DatastoreError
-from datastores.identity import SECRET_SETTINGS, Identity
+from datastores.identity import SECRET_SETTINGS, named
 from datastores.secrets import KeyVault, Resolver, Secret, SecretRef
 from datastores.sign_in import attempts
 
@@ -85,10 +86,17 @@ def explain(store: Datastore) -> Explanation:
     a service.
     """
     looked = _Look()
-    nested = "credentials." if store.source else ""
-    for one in dataclasses.fields(store.config):
-        if "choice" in one.metadata:
-            looked.at_field(f"{nested}{one.name}", getattr(store.config, one.name))
+    config = store.config
+    for one in dataclasses.fields(config):
+        choices = one.metadata.get("choices", ())
+        value = getattr(config, one.name)
+        # What goes with an identity is worth a line only where it is said.
+        if choices and (value or one.name == "identity" or set(choices) != {"identity"}):
+            nested = "credentials." if store.source and one.metadata["nested"] else ""
+            looked.at_field(f"{nested}{one.name}", value)
+    if isinstance(config, AzureConfig) and (credential := config.signs_in()) is not None:
+        looked.at_credential(credential, config.resource, 0)
+        config.close_signed_in(credential)
     looked.at_service(store)
     return Explanation(
         store=store.label,
@@ -145,20 +153,23 @@ class _Look:
 
     def _at_vault(self, what: str, vault: KeyVault, level: int) -> None:
         """Ask its credential, whose own secret comes first."""
-        credential = vault.credential
-        who = str(credential) if isinstance(credential, Identity) else type(credential).__name__
+        who = named(vault.credential)
         self._add(what, Outcome.OK, f"{vault.url}, where {who} signs in", level)
         for setting in SECRET_SETTINGS:
-            if isinstance(ref := getattr(credential, setting, None), SecretRef):
+            if isinstance(ref := getattr(vault.credential, setting, None), SecretRef):
                 self._at_reference(setting, ref, level + 1)
+        self.at_credential(vault.credential, f"https://{vault.resource}", level + 1)
+
+    def at_credential(self, credential: Any, resource: str, level: int) -> None:
+        """Ask whoever is asked for a token, in that order."""
         try:
-            tried = attempts(credential, f"https://{vault.resource}/.default")
+            tried = attempts(credential, f"{resource}/.default")
         except DatastoreError as error:
-            self._fail(who, error, level + 1)
+            self._fail(named(credential), error, level)
             return
         for one in tried:
             outcome = Outcome.OK if one.failure is None else Outcome.FAILED
-            self._add(one.credential, outcome, one.failure or "has a token", level + 1)
+            self._add(one.credential, outcome, one.failure or "has a token", level)
 
     def _add(self, what: str, outcome: Outcome, said: str, level: int = 0) -> None:
         self.steps.append(Step(what=what, outcome=outcome, said=said, level=level))

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import importlib
 import os
+import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
@@ -42,6 +44,35 @@ class _Kind:
     needs: tuple[str, ...] = ()
     """Those it cannot be made without."""
     always: Mapping[str, Any] = field(default_factory=dict)
+    in_environment: Mapping[str, str] = field(default_factory=dict)
+    """Our setting -> the variable that says it where the setting does not."""
+    assertion: Callable[[str | None], str] | None = None
+    """Asks, for each token anew, for the word of who vouches for this process; takes `ca_bundle`."""
+
+
+def _of_github(ca_bundle: str | None) -> str:
+    """Return GitHub's word on the running job, which serves for some minutes only.
+
+    Source: https://docs.github.com/actions/reference/security/oidc
+    """
+    from azure.core import PipelineClient
+    from azure.core.exceptions import ClientAuthenticationError
+    from azure.core.rest import HttpRequest
+
+    place, token = (os.environ.get(f"ACTIONS_ID_TOKEN_REQUEST_{one}") for one in ("URL", "TOKEN"))
+    if not place or not token:
+        raise ClientAuthenticationError("no job of GitHub's with permissions: {id-token: write}")
+    request = HttpRequest(
+        "GET",
+        place,
+        params={"audience": "api://AzureADTokenExchange"},
+        headers={"Authorization": f"Bearer {token}"},
+    )
+    with PipelineClient(place, connection_verify=ca_bundle or True, **_BY_HTTP) as client:
+        reply = client.send_request(request)
+        if reply.status_code != 200:  # noqa: PLR2004  # OK
+            raise ClientAuthenticationError(f"GitHub vouches for no job ({reply.status_code})")
+        return str(reply.json()["value"])
 
 
 # What speaks to Entra itself. Who asks retries, within a deadline of its own.
@@ -51,11 +82,13 @@ _BY_HTTP: Mapping[str, Any] = {
     "read_timeout": _READ_SECONDS,
 }
 _ENTRA: Mapping[str, str] = {
-    "authority": "authority",
+    "authority_url": "authority",
     "additionally_allowed_tenants": "additionally_allowed_tenants",
     "ca_bundle": "connection_verify",
 }
 _APPLICATION: Mapping[str, str] = {"tenant_id": "tenant_id", "client_id": "client_id"}
+# What Azure ML sets on its compute, where the identity of the machine is a user-assigned one.
+_OF_AZURE_ML: Mapping[str, str] = {"client_id": "DEFAULT_IDENTITY_CLIENT_ID"}
 
 # https://learn.microsoft.com/python/api/azure-identity/azure.identity
 KINDS: Mapping[str, _Kind] = {
@@ -63,9 +96,12 @@ KINDS: Mapping[str, _Kind] = {
         credential="DefaultAzureCredential",
         takes={**_ENTRA, "client_id": "managed_identity_client_id"},
         always={"exclude_interactive_browser_credential": True},
+        in_environment=_OF_AZURE_ML,
     ),
     "managed_identity": _Kind(
-        credential="ManagedIdentityCredential", takes={"client_id": "client_id"}
+        credential="ManagedIdentityCredential",
+        takes={"client_id": "client_id"},
+        in_environment=_OF_AZURE_ML,
     ),
     "workload_identity": _Kind(
         credential="WorkloadIdentityCredential",
@@ -89,6 +125,13 @@ KINDS: Mapping[str, _Kind] = {
         },
         needs=("tenant_id", "client_id", "service_connection_id", "system_access_token"),
         always=_BY_HTTP,
+    ),
+    "github_actions": _Kind(
+        credential="ClientAssertionCredential",
+        takes={**_APPLICATION, **_ENTRA},
+        needs=("tenant_id", "client_id"),
+        always=_BY_HTTP,
+        assertion=_of_github,
     ),
     "service_principal": _Kind(
         credential="ClientSecretCredential",
@@ -130,10 +173,10 @@ class Identity:
     service_connection_id: str | None = None
     token_file: str | None = None
     """Where Kubernetes puts the federated token; None for where it says itself."""
-    authority: str | None = None
-    """The login host of another cloud, such as `login.chinacloudapi.cn`."""
+    authority_url: str | None = None
+    """Where another cloud signs in, such as `https://login.chinacloudapi.cn`."""
     additionally_allowed_tenants: tuple[str, ...] = ()
-    """Other tenants that it may ask for tokens, where a vault is in one of them."""
+    """Other tenants that it may ask for tokens, where the service is in one of them."""
     ca_bundle: str | None = None
     """File of trusted certificates, in PEM; None for the usual ones."""
     _signed_in: _SignedIn = field(default_factory=_SignedIn, init=False, repr=False, compare=False)
@@ -206,26 +249,13 @@ class Identity:
     def _asked(self, method: str, scopes: tuple[str, ...], options: dict[str, Any]) -> Any:
         signed_in = self._here()
         credential, used = self._credential(signed_in)
-        found = self._try(credential, method, scopes, options)
+        found = _try(credential, str(self), method, *scopes, **options)
         if isinstance(found, AuthenticationError) and self._renewed(signed_in, used, found):
             credential, _ = self._credential(signed_in)
-            found = self._try(credential, method, scopes, options)
+            found = _try(credential, str(self), method, *scopes, **options)
         if isinstance(found, DatastoreError):
             raise found
         return found
-
-    def _try(
-        self, credential: Any, method: str, scopes: tuple[str, ...], options: dict[str, Any]
-    ) -> Any:
-        from azure.core.exceptions import AzureError
-
-        from datastores.secrets.sign_in_errors import no_token
-
-        # Not raised from here: the packages' frames hold the client secret.
-        try:
-            return getattr(credential, method)(*scopes, **options)
-        except (AzureError, ValueError) as error:
-            return no_token(error, str(self))
 
     def _renewed(self, signed_in: _SignedIn, used: Secret | None, refusal: DatastoreError) -> bool:
         value = self._secret
@@ -252,7 +282,7 @@ class Identity:
         except ModuleNotFoundError as error:
             raise MissingDependencyError(
                 f"{self} needs the package 'azure-identity', which is not installed",
-                advice="pip install 'datastores[key_vault]'",
+                advice="pip install 'datastores[identity]'",
             ) from error
         failure: str | None = None
         # Some look at the environment already here.
@@ -264,14 +294,51 @@ class Identity:
 
     def _arguments(self, kind: _Kind, secret: Secret | None) -> dict[str, Any]:
         """Return the class's arguments, revealed: never to be kept in a variable."""
-        return {
+        vouched = (
+            {} if kind.assertion is None else {"func": partial(kind.assertion, self.ca_bundle)}
+        )
+        return vouched | {
             argument: value.reveal() if isinstance(value, Secret) else value
             for setting, argument in kind.takes.items()
-            if (value := secret if setting in SECRET_SETTINGS else getattr(self, setting))
+            if (value := secret if setting in SECRET_SETTINGS else self._setting(kind, setting))
         }
+
+    def _setting(self, kind: _Kind, name: str) -> Any:
+        return getattr(self, name) or os.environ.get(kind.in_environment.get(name, ""))
 
 
 SECRET_SETTINGS = ("client_secret", "system_access_token")
+
+
+def named(credential: Any) -> str:
+    """Return what people know a credential by."""
+    if isinstance(credential, Identity):
+        return str(credential)
+    return f"the credential {type(credential).__name__}"
+
+
+def token_for(credential: Any, resource: str) -> Secret:
+    """Return a credential's token for a service, whoever made the credential; its errors are ours."""
+    found = _try(credential, named(credential), "get_token", f"{resource}/.default")
+    if isinstance(found, DatastoreError):
+        raise found
+    return Secret(found.token)
+
+
+def _try(credential: Any, name: str, method: str, *scopes: str, **options: Any) -> Any:
+    # Not raised from here: the packages' frames hold the client secret.
+    try:
+        return getattr(credential, method)(*scopes, **options)
+    except _errors_of_azure() as error:
+        from datastores.secrets.sign_in_errors import no_token
+
+        return no_token(error, name)
+
+
+def _errors_of_azure() -> tuple[type[Exception], ...]:
+    # Whoever has not loaded the package has raised none of its errors.
+    core = sys.modules.get("azure.core.exceptions")
+    return () if core is None else (core.AzureError, ValueError)
 
 
 def _rebuilt(settings: dict[str, Any]) -> Identity:

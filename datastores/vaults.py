@@ -7,81 +7,53 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from datastores.drivers.config import DriverConfig, credential, local_path
+from typing_extensions import override
+
+from datastores.drivers.azure_config import IdentityConfig
+from datastores.drivers.config import one_of
 from datastores.errors import ConfigurationError, DatastoreError
-from datastores.identity import KINDS, Identity
-from datastores.secrets import KeyVault, Secret, SecretRef
+from datastores.identity import KINDS
+from datastores.secrets import KeyVault, SecretRef
 from datastores.secrets.cache import LIFETIME_SECONDS
 from datastores.secrets.vault_address import PUBLIC, host_of_vault, is_vault
 
-_OF_IDENTITY = (
-    *("tenant_id", "client_id", "client_secret", "system_access_token", "service_connection_id"),
-    *("token_file", "authority", "additionally_allowed_tenants", "ca_bundle"),
-)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VaultConfig(DriverConfig):
+class VaultConfig(IdentityConfig):
     """One entry of `vaults:` in a workspace file."""
 
     type_name: ClassVar[str] = "vaults"
 
-    identity: str
-    """Who signs in: one of `datastores.identity.KINDS`."""
     url: str | None = None
-    """`https://HOST`; None for the vault that has the entry's name."""
-    ca_bundle: str | None = local_path(default=None)
-    """A PEM file with the authorities to trust instead of the usual ones."""
+    """`https://HOST`; None for the vault of the cloud that has the entry's name."""
     lifetime_seconds: float = LIFETIME_SECONDS
     """How long a value serves before it is read again; 0 reads it each time."""
     grace_seconds: float = 0.0
     """How long a role is waited for that was given just now."""
     expired: str = "warn"
     """`refuse` makes an error of a secret that is given before or after its dates."""
-    authority: str | None = None
-    """The login host of another cloud."""
-    additionally_allowed_tenants: tuple[str, ...] = ()
-    service_connection_id: str | None = None
-    token_file: str | None = local_path(default=None)
-    tenant_id: str | None = credential("identity")
-    client_id: str | None = credential("identity")
-    client_secret: Secret | SecretRef | None = credential("identity", secret=True)
-    system_access_token: Secret | SecretRef | None = credential("identity", secret=True)
 
+    @override
     def __post_init__(self) -> None:
-        """Refuse what could not be asked; asks nothing."""
-        # What a file holds is not yet of the type that the field says.
-        tenants: Any = self.additionally_allowed_tenants
-        if not isinstance(tenants, list | tuple) or not all(
-            isinstance(one, str) for one in tenants
-        ):
-            raise ConfigurationError("additionally_allowed_tenants: is a list of tenants")
-        object.__setattr__(self, "additionally_allowed_tenants", tuple(tenants))
-        if self.expired not in {"warn", "refuse"}:
-            raise ConfigurationError(f"expired: {self.expired!r} is not one of warn, refuse")
-        for secret in (self.client_secret, self.system_access_token):
-            if isinstance(secret, SecretRef) and secret.source == "key_vault":
+        IdentityConfig.__post_init__(self)
+        one_of("expired", self.expired, "warn", "refuse")
+        if self.signs_in() is None:
+            raise ConfigurationError(
+                "a vault needs identity: who signs in", advice=f"Known are {', '.join(KINDS)}"
+            )
+        for secret in self.secret_refs().values():
+            if secret.source == "key_vault":
                 raise ConfigurationError(
                     "who signs in to a vault cannot be in a vault",
                     advice="Refer to it as env:NAME or file:PATH",
                 )
         if self.url is not None:
             host_of_vault(self.url)
-        self.signs_in()
-
-    def signs_in(self) -> Identity:
-        """Return who signs in."""
-        given = {name: getattr(self, name) for name in _OF_IDENTITY}
-        kind = KINDS.get(self.identity)
-        if kind is not None and "ca_bundle" not in kind.takes:
-            # The file is for the vault alone: this identity speaks to its own machine.
-            given["ca_bundle"] = None
-        return Identity(name=self.identity, **given)
 
     def open_as(self, name: str) -> KeyVault:
         """Return the vault; asks nothing."""
         return KeyVault(
-            url=self.url or f"https://{_host(name)}",
+            url=self.url or f"https://{_host(name, self.of_cloud.vaults)}",
             credential=self.signs_in(),
             ca_bundle=self.ca_bundle,
             lifetime_seconds=self.lifetime_seconds,
@@ -155,8 +127,8 @@ class Vaults:
             one.credential.close()
 
 
-def _host(name: str) -> str:
-    return name if "." in name else f"{name}.{PUBLIC}"
+def _host(name: str, suffix: str = PUBLIC) -> str:
+    return name if "." in name else f"{name}.{suffix}"
 
 
 def _read(name: object, entry: Any) -> VaultConfig:

@@ -157,8 +157,8 @@ PAGES: Mapping[str, Callable[[], str]] = {
 
 
 def _settings(config: type[DriverConfig]) -> Iterator[list[str]]:
-    for one in dataclasses.fields(config):
-        nested = "credentials." if "choice" in one.metadata else ""
+    for one in config.settings():
+        nested = "credentials." if one.metadata.get("nested") else ""
         default = "required" if one.default is dataclasses.MISSING else f"`{one.default!r}`"
         yield [f"`{nested}{one.name}`", default]
 

@@ -160,7 +160,10 @@ def test_what_was_given_in_code(vault: Vault) -> None:
     assert "made in code" in str(found)
     steps = told(found)
     assert "is not a JSON object with the key 'none'" in steps["password"][1]
-    assert steps[f"vaults.{vault.host}"] == ("ok", f"{vault.url}, where Tokens signs in")
+    assert steps[f"vaults.{vault.host}"] == (
+        "ok",
+        f"{vault.url}, where the credential Tokens signs in",
+    )
     assert steps["Tokens"] == ("ok", "has a token")
     assert steps["tcp"][0] == "no"
     assert PLANTED not in str(found)

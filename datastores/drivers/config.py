@@ -13,15 +13,25 @@ from datastores.secrets import Secret, SecretRef, parse_secret
 _PLAIN_TYPES = (bool, int, float, str)
 
 
-def credential(choice: str, *, secret: bool = False) -> Any:
-    """Declare a config field that stands under `credentials:` in a workspace file.
+def credential(
+    *choices: str,
+    secret: bool = False,
+    nested: bool = True,
+    path: bool = False,
+    default: Any = None,
+) -> Any:
+    """Declare a config field that says who signs in, or by what.
 
     Args:
-        choice: Fields of one choice go together (`username` with `password`), and two choices
-            exclude each other (`account_key`, `sas_token`).
+        choices: Fields of one choice go together (`username` with `password`), and two choices
+            exclude each other (`account_key`, `sas_token`). A field may belong to several.
         secret: The field holds a `Secret` or a `SecretRef`, and takes a reference in any form.
+        nested: It stands under `credentials:` in a workspace file.
+        path: It is a path on this machine, as those of `local_path` are.
+        default: What it is if it is not given.
     """
-    return dataclasses.field(default=None, metadata={"choice": choice, "secret": secret})
+    metadata = {"choices": choices, "secret": secret, "nested": nested, "local_path": path}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 def local_path(*, default: Any = dataclasses.MISSING) -> Any:
@@ -55,9 +65,9 @@ class DriverConfig:
         credentials = given.pop("credentials", None) or {}
         if not isinstance(credentials, Mapping):
             raise ConfigurationError("credentials: is a mapping, such as {account_key: env:NAME}")
-        known = {one.name: one for one in dataclasses.fields(cls)}
-        open_keys = [name for name, one in known.items() if "choice" not in one.metadata]
-        secret_keys = [name for name, one in known.items() if "choice" in one.metadata]
+        known = {one.name: one for one in cls.settings()}
+        open_keys = [name for name, one in known.items() if not one.metadata.get("nested")]
+        secret_keys = [name for name, one in known.items() if one.metadata.get("nested")]
         # In code credentials are plain arguments; only a workspace file nests them.
         _refuse_unknown(given, [*open_keys, *secret_keys], cls.type_name, "")
         _refuse_unknown(credentials, secret_keys, cls.type_name, "credentials: ")
@@ -78,6 +88,12 @@ class DriverConfig:
                 advice=f"Known keys are {', '.join([*open_keys, *secret_keys])}",
             )
         return cls(**values)
+
+    @classmethod
+    def settings(cls) -> list[dataclasses.Field[Any]]:
+        """Return its fields, those of the store itself before those that others have too."""
+        own = vars(cls).get("__annotations__", {})
+        return sorted(dataclasses.fields(cls), key=lambda one: one.name not in own)
 
     @classmethod
     def required_fields(cls) -> tuple[str, ...]:
@@ -101,7 +117,7 @@ class DriverConfig:
         """
         entry: dict[str, Any] = {}
         credentials: dict[str, Any] = {}
-        for one in dataclasses.fields(self):
+        for one in self.settings():
             value = getattr(self, one.name)
             if value == one.default:
                 continue
@@ -111,7 +127,7 @@ class DriverConfig:
                     advice="Give it as a reference: env:NAME, file:PATH or Key Vault",
                 )
             plain = value.to_plain() if isinstance(value, SecretRef) else value
-            (credentials if "choice" in one.metadata else entry)[one.name] = plain
+            (credentials if one.metadata.get("nested") else entry)[one.name] = plain
         if credentials:
             entry["credentials"] = credentials
         return entry
@@ -154,21 +170,33 @@ def _refuse_unknown(given: Mapping[str, Any], known: list[str], type_name: str, 
 def _refuse_two_choices(
     given: Mapping[str, Any], known: Mapping[str, dataclasses.Field[Any]]
 ) -> None:
-    choices = {one.metadata["choice"]: None for one in known.values() if "choice" in one.metadata}
     chosen = {
-        known[name].metadata["choice"]
+        name: set(choices)
         for name, value in given.items()
-        if "choice" in known[name].metadata and value is not None
+        if value is not None and (choices := known[name].metadata.get("choices"))
     }
-    if len(chosen) > 1:
+    if chosen and not set.intersection(*chosen.values()):
+        every = [choice for one in known.values() for choice in one.metadata.get("choices", ())]
         raise ConfigurationError(
-            f"credentials: give exactly one of {', '.join(choices)}",
+            f"credentials: give exactly one of {', '.join(dict.fromkeys(every))}",
             advice=f"Given were {', '.join(sorted(chosen))}",
+        )
+
+
+def one_of(name: str, value: str, *known: str) -> None:
+    """Raise if a setting is not one of those words."""
+    if value not in known:
+        raise ConfigurationError(
+            f"{name}: {value!r} is not known", advice=did_you_mean(str(value), known, "Known are")
         )
 
 
 def _checked(name: str, value: Any, hint: Any) -> Any:
     """Return the value if it is of a plain type that the field's annotation names."""
+    if getattr(hint, "__origin__", None) is tuple:
+        if not isinstance(value, list | tuple) or not all(isinstance(one, str) for one in value):
+            raise ConfigurationError(f"{name}: {value!r} is not a list of texts")
+        return tuple(value)
     allowed = [one for one in getattr(hint, "__args__", (hint,)) if one in _PLAIN_TYPES]
     if not allowed:
         return value

@@ -31,7 +31,7 @@ _ADVICE: Mapping[str, str] = {
     "AADSTS700016": "Look at client_id and tenant_id: the tenant does not know this application",
     "AADSTS700024": "The federated token had expired when it was used: look at this machine's clock, "
     "and at what renews the token",
-    "AADSTS90002": "Look at tenant_id, and at the cloud that authority names",
+    "AADSTS90002": "Look at tenant_id, and at the cloud",
     "AADSTS500011": "Look at the address of the service: this tenant does not know its like",
 }
 # As azure.identity's ChainedTokenCredential and its members write it.
@@ -58,7 +58,7 @@ def no_token(error: BaseException, what: str) -> DatastoreError:
     if isinstance(error, AzureError) and not isinstance(error, ClientAuthenticationError):
         return ConnectionFailedError(
             f"{what} has no token: its endpoint cannot be reached",
-            advice="Look at the network, and at the authority that the identity names",
+            advice="Look at the network, and at cloud or authority_url",
         )
     text = first_sentence(str(error)) or type(error).__name__
     if attempts := attempted(error):

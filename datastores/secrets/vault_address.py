@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 
+from datastores.clouds import CLOUDS
 from datastores.errors import ConfigurationError
 
 # https://learn.microsoft.com/azure/key-vault/general/about-keys-secrets-certificates#dns-suffixes-for-object-identifiers
-SUFFIXES = ("vault.azure.net", "vault.azure.cn", "vault.usgovcloudapi.net")
-PUBLIC = SUFFIXES[0]
+SUFFIXES = tuple(cloud.vaults for cloud in CLOUDS.values())
+PUBLIC = CLOUDS["public"].vaults
 
 _BARE = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]*")
 _HOST = re.compile(r"[0-9a-z-]+(?:\.[0-9a-z-]+)*", re.IGNORECASE)

@@ -16,6 +16,7 @@ pytest.register_assert_rewrite(
             "table_reading",
             "table_writing",
             "tables",
+            "tls",
         )
     )
 )

@@ -26,6 +26,7 @@ from datastores.errors import (
 )
 from datastores.testing.filesystems import FilesystemConformance
 from datastores.testing.races import RACERS, race
+from datastores.testing.tls import TlsConformance
 from datastores.values import Atomicity, TableName, WriteMode
 
 
@@ -57,6 +58,9 @@ class FileDriverConformance(FilesystemConformance):
         """Fail a test after which the staging folder holds a file."""
         yield
         assert driver.filesystem.find(driver.config.staging_path) == []
+
+    def test_a_network_is_tested_for_tls(self, driver: FileDriver) -> None:
+        assert isinstance(self, TlsConformance) or not driver.endpoints
 
     def test_root(self, driver: FileDriver) -> None:
         fs = driver.filesystem

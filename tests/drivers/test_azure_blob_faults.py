@@ -187,7 +187,7 @@ def test_what_the_service_documents(
         raise answer
 
     with pytest.raises(kind) as caught:
-        translated(call, "read", "a/b", "landing")
+        translated(call, "read", "a/b", "landing", signed_in_by="a key")
     assert type(caught.value) is kind
     assert caught.value.context()["target"] == "a/b"
     assert caught.value.context()["operation"] == "read"
@@ -195,6 +195,9 @@ def test_what_the_service_documents(
     assert caught.value.__cause__ is caught.value.__context__ is None
     assert "planted" not in str(caught.value)
     assert caught.value.transient == (status in {429, 500, 503})
+    assert ("signed in by a key" in str(caught.value)) == (
+        kind in {AuthenticationError, PermissionDeniedError}
+    )
 
 
 def test_unknown_host() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
@@ -18,7 +19,9 @@ from datastores.secrets import Secret
 from datastores.testing.arrow import TYPES
 from datastores.testing.stateful_tables import machine_for
 from datastores.testing.tables import TableDriverConformance
+from datastores.testing.tls import PLANTED, Line, PlantedCredential, TlsConformance, TlsServer
 from datastores.values import TableName
+from tests.services.certificates import Certificates
 from tests.services.postgresql import Database, Login
 
 
@@ -46,7 +49,7 @@ def staged(database: Database) -> list[str]:
     ]
 
 
-class TestAzurePostgreSQL(TableDriverConformance):
+class TestAzurePostgreSQL(TableDriverConformance, TlsConformance):
     refused_types: ClassVar[tuple[pa.DataType, ...]] = tuple(
         type_
         for type_ in TYPES
@@ -65,6 +68,34 @@ class TestAzurePostgreSQL(TableDriverConformance):
     def driver(self, database: Database) -> Iterator[TableDriver]:
         with AzurePostgreSQLDriver(config_of(database.owner)) as driver:
             yield driver
+
+    @override
+    @pytest.fixture
+    def tls_server(self, database: Database, certificates: Certificates) -> TlsServer:
+        login = database.owner
+        self.place = {"database_name": login.database, "username": login.username}
+        return TlsServer(
+            host=login.host,
+            port=login.port,
+            ca_bundle=str(login.ca_file),
+            elsewhere=str(certificates.elsewhere),
+            credentials={"password": Secret(login.password)},
+            planted=[{"password": Secret(PLANTED)}, {"identity": PlantedCredential()}],
+        )
+
+    @override
+    def driver_at(self, host: str, port: int, **fields: Any) -> TableDriver:
+        place = {"server_name": host, "port": port, **self.place}
+        return AzurePostgreSQLDriver(AzurePostgreSQLConfig.from_mapping({**place, **fields}))
+
+    @override
+    def before_tls(self, line: Line, *, offered: bool) -> None:
+        # https://www.postgresql.org/docs/current/protocol-message-formats.html
+        if line.receive(8)[4:] == struct.pack("!i", 80877103):
+            line.send(b"S" if offered else b"N")
+        if not offered:
+            line.receive(65_536)
+            line.send(b"R" + struct.pack("!ii", 8, 3))
 
     @override
     def table_named(self, name: str) -> TableName:

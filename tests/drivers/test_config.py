@@ -93,7 +93,7 @@ def test_defaults_are_not_written() -> None:
         ({"account_name": "a", "read_only": "yes"}, "read_only: 'yes' is not of type bool"),
         ({"account_name": "a", "timeout_seconds": True}, "timeout_seconds: True is not of type float"),
         ({"account_name": "a", "credentials": {"account_key": "x", "sas_token": "y"}}, "credentials: give exactly one of account_key, sas_token, password. Given were account_key, sas_token"),
-        ({"account_name": "a", "account_key": "x", "credentials": {"username": "y"}}, "Given were account_key, password"),
+        ({"account_name": "a", "account_key": "x", "credentials": {"username": "y"}}, "Given were account_key, username"),
         ({"account_name": "a", "account_key": "x", "credentials": {"account_key": "y"}}, "account_key is given twice"),
         ({"account_name": "a", "credentials": {"account_key": 5}}, "a secret is a text or a mapping, not int"),
     ],

@@ -23,6 +23,7 @@ from tests.services.entra import Tenant
 from tests.services.key_vault import Vault
 from tests.services.postgresql import Database, Login
 from tests.services.proxy import Faults, Proxy
+from tests.transfer.between_parts import BetweenParts
 
 Open = Callable[..., KeyVault]
 NEW = "new-passw0rd"
@@ -330,36 +331,69 @@ def test_kv_36_only_the_sign_in_is_made_again(
         assert connection.execute("select count(*) from t").fetchall() == [(0,)]
 
 
-def test_a_copy_ends_right_while_its_password_is_changed(
-    database: Database,
-    change_password: Change,
+@pytest.fixture
+def change_signature(
+    azurite: Azurite, blob_container: ContainerClient, through: Proxy
+) -> Callable[[str], str]:
+    """Return a signature for the container by a policy of that name; those by another one end."""
+    through.faults = REFUSED
+    return lambda policy: azurite.sas_by_policy(blob_container, policy)
+
+
+def test_a_file_that_is_being_written_outlives_its_signature(
+    change_signature: Callable[[str], str],
     vault: Vault,
     opened: Open,
     blob: Callable[..., Datastore],
-    attempts: list[str],
+) -> None:
+    """Of its blocks some are sent with the old one, and some refused under way."""
+    vault.put("sas", change_signature("first"))
+    store = blob(sas_token=opened().secret("sas"))
+    half = bytes(range(256)) * (12 << 12)
+    with store.open("big", "wb") as file:
+        file.write(half)
+        vault.put("sas", change_signature("second"))
+        vault.log()
+        file.write(half)
+    assert store.read("big") == half + half
+    assert len(vault.log()) == 1
+
+
+def test_a_copy_ends_right_while_its_secrets_are_changed(
+    database: Database,
+    change_password: Change,
+    change_signature: Callable[[str], str],
+    vault: Vault,
+    opened: Open,
+    blob: Callable[..., Datastore],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Changed after the snapshot was taken, before its readers sign in."""
-    database.run("create table orders as select n as id from generate_series(1, 400) n")
-    old = database.owner.password
-    vault.put("pg", old)
-    vault.put("key", Azurite.account_key)
+    """The password of its source and the signature of its target, after the first of its parts."""
+    database.run("create table orders as select n as id from generate_series(1, 40000) n")
+    vault.put("pg", database.owner.password)
+    vault.put("sas", change_signature("first"))
     one = opened()
-    source, target = store_of(database.owner, one.secret("pg")), blob(account_key=one.secret("key"))
-    assert list(target.list("")) == []
-    counted, once = Connection.connect, threading.Lock()
+    source = store_of(database.owner, one.secret("pg"))
+    target = blob(sas_token=one.secret("sas"))
 
-    def connect(**arguments: Any) -> Any:
-        if len(attempts) == 1 and once.acquire(blocking=False):
-            change_password(NEW)
-            vault.put("pg", NEW)
-            vault.log()
-        return counted(**arguments)
+    def change() -> None:
+        for entry in vault.log():
+            between.note(f"the vault is asked for {entry['path']}", entry["at"])
+        change_password(NEW)
+        vault.put("pg", NEW)
+        vault.put("sas", change_signature("second"))
+        between.note("password and signature are changed, and put into the vault")
 
-    monkeypatch.setattr(Connection, "connect", connect)
+    between = BetweenParts(monkeypatch, change)
     with source:
-        report = datastores.copy(source / "public/orders", target / "orders/", workers=2)
-    assert report.rows == 400
-    assert target.scan("orders/").count() == 400
-    assert (attempts[0], attempts[-1]) == (old, NEW)
-    assert [entry["path"] for entry in vault.log()] == ["/secrets/pg/"]
+        report = datastores.copy(
+            source / "public/orders", target / "orders/", workers=4, progress=between.progress
+        )
+    between.note(f"published: {report.rows} rows in {report.parts} parts")
+    log = vault.log()
+    for entry in log:
+        between.note(f"the vault is asked for {entry['path']} again", entry["at"])
+    between.show()
+    assert report.parts > 1
+    assert (report.rows, target.scan("orders/").count()) == (40_000, 40_000)
+    assert sorted(entry["path"] for entry in log) == ["/secrets/pg/", "/secrets/sas/"]

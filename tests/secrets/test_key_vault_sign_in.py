@@ -162,7 +162,7 @@ def test_each_identity_is_one_of_azure_identitys(
     for variable in ("TENANT_ID", "CLIENT_ID", "CLIENT_SECRET"):
         monkeypatch.setenv(f"AZURE_{variable}", "00000000-0000-0000-0000-000000000001")
     monkeypatch.setenv("SYSTEM_OIDCREQUESTURI", "https://dev.azure.com/x")
-    texts = {"authority": "login.chinacloudapi.cn", "additionally_allowed_tenants": ("*",)}
+    texts = {"authority_url": "login.chinacloudapi.cn", "additionally_allowed_tenants": ("*",)}
     secrets = {"client_secret": Secret("x"), "system_access_token": Secret("x")}
     settings: dict[str, Any] = {
         setting: {**texts, **secrets}.get(setting, "00000000-0000-0000-0000-000000000002")

@@ -15,11 +15,14 @@ from typing import Any, Protocol
 from azure.core.credentials import AccessToken
 from azure.core.exceptions import AzureError
 from azure.storage.blob import (
+    AccessPolicy,
     AccountSasPermissions,
     BlobServiceClient,
     ContainerClient,
+    ContainerSasPermissions,
     ResourceTypes,
     generate_account_sas,
+    generate_container_sas,
 )
 
 from tests.services import compose, install, tokens
@@ -217,6 +220,17 @@ class Azurite:
             permission=AccountSasPermissions.from_string(permissions),  # type: ignore[no-untyped-call]
             expiry=now + lifetime,
             start=now - timedelta(days=1),
+        )
+
+    def sas_by_policy(self, container: ContainerClient, policy: str) -> str:
+        """Return a signature that a policy of the container permits; those by another one end."""
+        permits = AccessPolicy(
+            ContainerSasPermissions(read=True, write=True, delete=True, list=True),
+            expiry=datetime.now(tz=UTC) + timedelta(hours=1),
+        )
+        container.set_container_access_policy({policy: permits})
+        return generate_container_sas(
+            ACCOUNT, container.container_name, account_key=KEY, policy_id=policy
         )
 
     def token(self, **claims: Any) -> Token:

@@ -13,7 +13,10 @@ NAMES = (
     # What `fakes.named` leads to this machine.
     "*.vault.azure.net",
     "*.vault.azure.cn",
+    "*.blob.core.windows.net",
+    "*.blob.core.chinacloudapi.cn",
     "login.microsoftonline.com",
+    "login.chinacloudapi.cn",
 )
 
 
@@ -27,12 +30,23 @@ class Certificates:
     key: Path
     stranger: Path
     """An authority that signed nothing here, for a client that is to refuse the server."""
+    elsewhere: Path
+    """The certificate of another host, by the trusted authority, with its key in the same file."""
 
 
 def make_certificates(folder: Path) -> Certificates:
     """Write a server certificate for loopback, and the authorities, into a folder."""
     files = Certificates(
-        *(folder / name for name in ("authority.pem", "server.pem", "server.key", "stranger.pem"))
+        *(
+            folder / name
+            for name in (
+                "authority.pem",
+                "server.pem",
+                "server.key",
+                "stranger.pem",
+                "elsewhere.pem",
+            )
+        )
     )
     authority = trustme.CA()
     server = authority.issue_cert(*NAMES)
@@ -40,5 +54,8 @@ def make_certificates(folder: Path) -> Certificates:
     server.private_key_pem.write_to_path(str(files.key))
     for part in server.cert_chain_pems:
         part.write_to_path(str(files.certificate), append=True)
+    authority.issue_cert("elsewhere.example").private_key_and_cert_chain_pem.write_to_path(
+        str(files.elsewhere)
+    )
     trustme.CA().cert_pem.write_to_path(str(files.stranger))
     return files

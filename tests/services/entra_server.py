@@ -1,6 +1,13 @@
 """Entra's token endpoint, as azure-identity uses it. One tenant for each first part of a path.
 
-Source: https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow
+Beside it are those who vouch for an application without a secret: the OIDC endpoints of Azure
+Pipelines and of GitHub, and the endpoints of managed identities.
+
+Sources: https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow,
+https://learn.microsoft.com/rest/api/azure/devops/distributedtask/oidctoken/create,
+https://docs.github.com/actions/reference/security/oidc,
+https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token,
+https://learn.microsoft.com/azure/app-service/overview-managed-identity (REST endpoint reference)
 """
 
 from __future__ import annotations
@@ -34,6 +41,8 @@ class Tenant(Fake):
         self.settings = {
             "applications": {},  # client id -> {"secrets": [...], "assertions": [...]}
             "resources": None,  # those that exist; None for all
+            "job": {},  # whose job is vouched for, and by which token: {"client_id", "token"}
+            "machine": {},  # header that its endpoint wants -> value
             "token_seconds": 3599,
         }
 
@@ -60,6 +69,10 @@ class Tenant(Fake):
         if request.method == "POST" and request.path.endswith("/oauth2/v2.0/token"):
             form = {key: values[-1] for key, values in parse_qs(request.body.decode()).items()}
             return self._token(form)
+        if request.path.endswith("/oidc"):
+            return self._vouch(request)
+        if request.path.endswith(("/msi/token", "/metadata/identity/oauth2/token")):
+            return self._of_machine(request)
         return Reply(status=404, body={"error": "not_found"})
 
     def _token(self, form: dict[str, str]) -> Reply:
@@ -80,6 +93,29 @@ class Tenant(Fake):
             return self._refused("AADSTS7000215", "invalid_client", 401, app=app)
         if self.settings["resources"] is not None and resource not in self.settings["resources"]:
             return self._refused("AADSTS500011", "invalid_resource", 400, resource=resource)
+        found = self._issued(resource, app)
+        del found["resource"], found["expires_on"]
+        return Reply(body={**found, "ext_expires_in": found["expires_in"]})
+
+    def _vouch(self, request: Request) -> Reply:
+        """Return a word on the running job: the application's newest one is the only one that serves."""
+        job = self.settings["job"]
+        if request.headers.get("authorization") != f"Bearer {job['token']}":
+            return Reply(status=401, body={"message": "no job"})
+        word = f"word-{uuid.uuid4()}"
+        self.settings["applications"][job["client_id"]]["assertions"] = [word]
+        return Reply(body={"oidcToken": word} if request.method == "POST" else {"value": word})
+
+    def _of_machine(self, request: Request) -> Reply:
+        wanted = self.settings["machine"]
+        if any(request.headers.get(name) != value for name, value in wanted.items()):
+            return Reply(status=400, body={"error": "invalid_request", "error_description": "no"})
+        given = request.query
+        app = given.get("client_id") or given.get("clientid") or "the machine's own"
+        found = self._issued(given["resource"].removesuffix("/"), app)
+        return Reply(body={name: str(value) for name, value in found.items()})
+
+    def _issued(self, resource: str, app: str) -> dict[str, Any]:
         now, seconds = int(time.time()), self.settings["token_seconds"]
         claims = {
             "aud": resource,
@@ -87,16 +123,18 @@ class Tenant(Fake):
             "tid": self.name,
             "appid": app,
             "oid": str(uuid.uuid5(uuid.NAMESPACE_OID, app)),
+            "uti": uuid.uuid4().hex,
             "iat": now,
             "nbf": now,
             "exp": now + seconds,
         }
-        token = {
+        return {
             "access_token": tokens.issue(claims),
+            "token_type": "Bearer",
+            "resource": resource,
             "expires_in": seconds,
-            "ext_expires_in": seconds,
+            "expires_on": now + seconds,
         }
-        return Reply(body={"token_type": "Bearer", **token})
 
     def _refused(self, code: str, word: str, status: int, **names: str) -> Reply:
         text = _WORDS[code].format(tenant=self.name, **names)

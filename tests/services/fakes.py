@@ -1,4 +1,4 @@
-"""A fake of an HTTPS service as its own process: started, ordered about, and found by its public name."""
+"""A fake of a web service as its own process: started, ordered about, and found by its public name."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import ssl
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from http.client import HTTPSConnection
+from http.client import HTTPConnection, HTTPSConnection
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -24,7 +24,7 @@ _ROOT = Path(__file__).parents[2]
 class FakeServer:
     """One of the modules `*_server.py`, running."""
 
-    def __init__(self, module: str, certificates: Certificates) -> None:
+    def __init__(self, module: str, certificates: Certificates | None) -> None:
         self._certificates = certificates
         self._module = module
         self.process = ServerProcess(module.rpartition(".")[2], self._command, answers=accepts)
@@ -36,8 +36,7 @@ class FakeServer:
 
     def order(self, fake: str, order: str, /, **arguments: Any) -> Any:
         """Tell one fake of the server what to do; return what it answers."""
-        context = ssl.create_default_context(cafile=str(self._certificates.authority))
-        connection = HTTPSConnection(LOOPBACK, self.process.port, context=context, timeout=10)
+        connection = self._connection()
         try:
             connection.request(
                 "POST", CONTROL + fake, json.dumps({"order": order, "arguments": arguments})
@@ -52,8 +51,15 @@ class FakeServer:
         """End it, and leave nothing behind."""
         self.process.close(signal.SIGKILL)
 
+    def _connection(self) -> HTTPConnection:
+        if self._certificates is None:
+            return HTTPConnection(LOOPBACK, self.process.port, timeout=10)
+        context = ssl.create_default_context(cafile=str(self._certificates.authority))
+        return HTTPSConnection(LOOPBACK, self.process.port, context=context, timeout=10)
+
     def _command(self, _folder: Path, port: int) -> list[str]:
-        files = (self._certificates.certificate, self._certificates.key)
+        given = self._certificates
+        files = (given.certificate, given.key) if given is not None else ()
         environment = ("/usr/bin/env", f"PYTHONPATH={_ROOT}")
         return [*environment, sys.executable, "-m", self._module, str(port), *map(str, files)]
 

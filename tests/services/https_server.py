@@ -1,6 +1,6 @@
 """What the fakes of Azure's HTTPS services share: TLS, faults on order, and a log of requests.
 
-A process of its own, of the standard library alone. One server holds any number of fakes, each
+Without a certificate it speaks plain HTTP, as the endpoints of managed identities do. A process of its own, of the standard library alone. One server holds any number of fakes, each
 with a name of its own, so that tests do not meet. `POST /_control/NAME` with a JSON object
 changes one: `order`, a method's name, and its `arguments`.
 """
@@ -37,6 +37,8 @@ class Request:
 class Reply:
     status: int = 200
     body: Any = None
+    """Sent as JSON, unless there is `xml`."""
+    xml: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -100,7 +102,10 @@ class Fake:
             fault["status"], fault.get("code", "Fault"), fault.get("message", "as ordered"), **more
         )
         return Reply(
-            status=made.status, body=made.body, headers={**made.headers, **fault.get("headers", {})}
+            status=made.status,
+            body=made.body,
+            xml=made.xml,
+            headers={**made.headers, **fault.get("headers", {})},
         )
 
     def _next_fault(self) -> dict[str, Any] | None:
@@ -121,15 +126,16 @@ class FakeServer(ThreadingHTTPServer):
     def __init__(
         self,
         port: int,
-        context: ssl.SSLContext,
+        context: ssl.SSLContext | None,
         make: Callable[[str], Fake],
         name_of: Callable[[Request], str],
     ) -> None:
         super().__init__(("127.0.0.1", port), Handler)
-        # Each thread shakes hands with its own client.
-        self.socket = context.wrap_socket(
-            self.socket, server_side=True, do_handshake_on_connect=False
-        )
+        if context is not None:
+            # Each thread shakes hands with its own client.
+            self.socket = context.wrap_socket(
+                self.socket, server_side=True, do_handshake_on_connect=False
+            )
         self._make, self.name_of = make, name_of
         self._lock = threading.Lock()
         self._fakes: dict[str, Fake] = {}
@@ -173,11 +179,13 @@ class Handler(BaseHTTPRequestHandler):
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _serve  # noqa: N815  # http.server's names
 
     def _send(self, reply: Reply) -> None:
-        content = b"" if reply.status == 204 else json.dumps(reply.body).encode()
+        text = json.dumps(reply.body) if reply.xml is None else reply.xml
+        content = b"" if reply.status == 204 else text.encode()
         self.send_response(reply.status)
         for name, value in reply.headers.items():
             self.send_header(name, value)
-        self.send_header("Content-Type", "application/json; charset=utf-8")
+        kind = "json" if reply.xml is None else "xml"
+        self.send_header("Content-Type", f"application/{kind}; charset=utf-8")
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
@@ -188,11 +196,12 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def serve(make: Callable[[str], Fake], name_of: Callable[[Request], str]) -> None:
-    """Serve until this process is ended; the command line is PORT CERTIFICATE KEY."""
+    """Serve until this process is ended; the command line is PORT [CERTIFICATE KEY]."""
     parser = argparse.ArgumentParser()
-    for name in ("port", "certificate", "key"):
-        parser.add_argument(name)
+    parser.add_argument("port")
+    parser.add_argument("files", nargs="*")
     given = parser.parse_args()
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(given.certificate, given.key)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) if given.files else None
+    if context is not None:
+        context.load_cert_chain(*given.files)
     FakeServer(int(given.port), context, make, name_of).serve_forever()

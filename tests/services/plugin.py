@@ -15,12 +15,12 @@ import pytest
 from azure.storage.blob import ContainerClient
 
 from tests.services import azurite as azurite_service
-from tests.services import entra, key_vault
+from tests.services import blob, directory, entra, key_vault
 from tests.services import postgresql as postgresql_service
 from tests.services.azurite import Azurite, find_azurite
 from tests.services.certificates import Certificates, make_certificates
 from tests.services.fakes import FakeServer, named
-from tests.services.postgresql import Database, PostgreSQL, find_postgresql
+from tests.services.postgresql import Database, Login, PostgreSQL, find_postgresql
 from tests.services.proxy import Proxy, proxied
 
 # Read when the run begins: tests see an environment without them.
@@ -134,8 +134,63 @@ def entra_server(certificates: Certificates) -> Iterator[FakeServer]:
 @pytest.fixture
 def tenant(entra_server: FakeServer, certificates: Certificates) -> Iterator[entra.Tenant]:
     """A tenant of the test's own with one application, at a genuine address."""
-    with named({entra.ENDING: entra_server.process.port}):
+    port = entra_server.process.port
+    with named({entra.ENDING: port, entra.ENDING_CHINA: port}):
         yield entra.Tenant(entra_server, certificates.authority)
+
+
+@pytest.fixture
+def other_tenant(tenant: entra.Tenant, entra_server: FakeServer) -> entra.Tenant:
+    """A second tenant, with another application."""
+    return entra.Tenant(entra_server, tenant.ca_file)
+
+
+@pytest.fixture(scope="session")
+def machine_server() -> Iterator[FakeServer]:
+    """The run's endpoint of managed identities; take `machine`."""
+    server = entra.start_entra(None)
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def machine(machine_server: FakeServer) -> entra.Tenant:
+    """A machine of the test's own, with the identities that Azure manages for it."""
+    return entra.Tenant(machine_server, None)
+
+
+@pytest.fixture(scope="session")
+def blob_server(certificates: Certificates) -> Iterator[FakeServer]:
+    """The run's Blob storage that minds whose token it is sent; take `blob_account`."""
+    server = blob.start_blob(certificates)
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def blob_account(blob_server: FakeServer) -> Iterator[Callable[..., blob.Account]]:
+    """Make an account at a genuine address, which one tenant's application may read."""
+    port = blob_server.process.port
+    with named({blob.ENDING: port, blob.ENDING_CHINA: port}):
+        yield lambda reader, **options: blob.Account(blob_server, reader, **options)
+
+
+@pytest.fixture
+def entra_role(
+    postgresql: PostgreSQL, database: Database
+) -> Iterator[Callable[[entra.Tenant], tuple[Login, list[str]]]]:
+    """Make a role of the database that signs in by its application's tokens, as on Azure.
+
+    Returns where it signs in, and the list of the tokens that it has signed in with.
+    """
+    with directory.directory() as found, postgresql.ruled(found.rule), ExitStack() as stack:
+
+        def make(tenant: entra.Tenant) -> tuple[Login, list[str]]:
+            login = stack.enter_context(database.member(directory.GROUP, postgresql.admin))
+            found.roles[login.username] = tenant
+            return login, found.seen.setdefault(login.username, [])
+
+        yield make
 
 
 @pytest.fixture

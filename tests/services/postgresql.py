@@ -91,6 +91,29 @@ class Database:
             cursor = connection.execute(statement.encode(), parameters or None)
             return cursor.fetchall() if cursor.description else []
 
+    @contextmanager
+    def member(self, group: str, admin: Login) -> Iterator[Login]:
+        """Yield a new role without a password, of a group, that may do what the owner may."""
+        login = replace(self.owner, username=f"{group}_{secrets.token_hex(6)}", password="")
+        with replace(admin, database=login.database).connect() as connection:
+            if not connection.execute(
+                "SELECT FROM pg_roles WHERE rolname = %s", [group]
+            ).fetchall():
+                connection.execute(_sql("CREATE ROLE {}", group))
+            connection.execute(
+                _sql(
+                    "CREATE ROLE {} LOGIN IN ROLE {}, {}",
+                    login.username,
+                    group,
+                    self.owner.username,
+                )
+            )
+            try:
+                yield login
+            finally:
+                connection.execute(_sql("DROP OWNED BY {}", login.username))
+                connection.execute(_sql("DROP ROLE {}", login.username))
+
 
 class Server(Protocol):
     """How a server is reached, and stopped and started where it is the tests' own."""
@@ -306,6 +329,26 @@ class PostgreSQL:
             self.start()
             with self.admin.connect() as connection:
                 connection.execute(_sql("DROP DATABASE {} WITH (FORCE)", name))
+
+    @contextmanager
+    def ruled(self, rule: str) -> Iterator[None]:
+        """Let a line stand before all others of pg_hba.conf, for a while."""
+        with self.admin.connect() as connection:
+            [(place, text)] = connection.execute(
+                "SELECT current_setting('hba_file'), pg_read_file(current_setting('hba_file'))"
+            ).fetchall()
+        try:
+            self._rule(place, f"{rule}\n{text}")
+            yield
+        finally:
+            self.start()
+            self._rule(place, text)
+
+    def _rule(self, place: str, text: str) -> None:
+        copy = sql.SQL("COPY (SELECT unnest({}::text[])) TO {}")
+        with self.admin.connect() as connection:
+            connection.execute(copy.format(text.splitlines(), place))
+            connection.execute("SELECT pg_reload_conf()")
 
     def _make_roles(self) -> dict[str, Login]:
         if not self._roles:

@@ -10,7 +10,8 @@ import warnings
 import weakref
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
-from typing import Any, Self, TypeVar
+from dataclasses import dataclass
+from typing import Any, Generic, Self, TypeVar
 
 from adlfs import AzureBlobFileSystem
 from azure.core.credentials import AccessToken, AzureNamedKeyCredential
@@ -73,6 +74,15 @@ class Container(AzureBlobFileSystem):  # type: ignore[misc]  # adlfs has no type
         return self.container_name, path, None
 
 
+@dataclass(frozen=True, slots=True)
+class Submitted(Generic[T]):
+    """A call under way, and what it takes to make it again."""
+
+    call: Callable[[Container], Awaitable[T]]
+    container: Container
+    future: Future[T]
+
+
 class Connection:
     """One container, connected on first use and again after `close`; safe for threads."""
 
@@ -81,7 +91,9 @@ class Connection:
         self._resolver = Resolver()
         self._lock = threading.Lock()
         self._container: Container | None = None
+        self._closings: list[weakref.finalize[..., Connection]] = []
         self._secret: Secret | None = None
+        self._signed_in = config.signs_in()
         self.loop = get_loop()
 
     def run(
@@ -93,8 +105,7 @@ class Connection:
         creating: bool = False,
     ) -> T:
         """Run a call in fsspec's event loop and wait for it; its errors are ours."""
-        name = self._config.container_name
-        container = translated(self._connected, operation, path, name, creating=creating)
+        container = self._translated(self._connected, operation, path, creating=creating)
         try:
             return self._run(operation, path, call, container, creating=creating)
         except AuthenticationError as refusal:
@@ -115,19 +126,39 @@ class Connection:
             result: T = sync(self.loop, call, container)
             return result
 
-        return translated(wait, operation, path, self._config.container_name, creating=creating)
+        return self._translated(wait, operation, path, creating=creating)
 
-    def submit(self, call: Callable[[Container], Awaitable[T]]) -> Future[T]:
+    def _translated(
+        self, call: Callable[[], T], operation: str, path: str, *, creating: bool = False
+    ) -> T:
+        config = self._config
+        return translated(
+            call,
+            operation,
+            path,
+            config.container_name,
+            signed_in_by=config.signs_in_by,
+            creating=creating,
+        )
+
+    def submit(self, call: Callable[[Container], Awaitable[T]]) -> Submitted[T]:
         """Start a call in fsspec's event loop; its errors are the SDK's until `wait`."""
 
         async def run(container: Container) -> T:
             return await call(container)
 
-        return asyncio.run_coroutine_threadsafe(run(self._connected()), self.loop)
+        container = self._connected()
+        future = asyncio.run_coroutine_threadsafe(run(container), self.loop)
+        return Submitted(call, container, future)
 
-    def wait(self, operation: str, path: str, submitted: Future[T]) -> T:
-        """Return what a submitted call returned; its errors are ours."""
-        return translated(submitted.result, operation, path, self._config.container_name)
+    def wait(self, operation: str, path: str, submitted: Submitted[T]) -> T:
+        """Return what a submitted call returned, made again as by `run`; its errors are ours."""
+        try:
+            return self._translated(submitted.future.result, operation, path)
+        except AuthenticationError as refusal:
+            if not self._renewed(submitted.container, refusal):
+                raise
+        return self._run(operation, path, submitted.call, self._connected(), creating=False)
 
     @property
     def url(self) -> str:
@@ -138,9 +169,11 @@ class Connection:
     def close(self) -> None:
         """Close the connections; the next call opens others."""
         with self._lock:
-            connected, self._container = self._container is not None, None
-        if connected:
-            self._closing()
+            self._container = None
+            closings, self._closings = self._closings, []
+        for closing in closings:
+            closing()
+        self._config.close_signed_in(self._signed_in)
 
     def _renewed(self, refused: Container, refusal: AuthenticationError) -> bool:
         """Tell whether another connection than a refused one may be tried: one with a new secret."""
@@ -153,9 +186,8 @@ class Connection:
                 return False
             if not self._resolver.is_renewed(found, self._secret, refusal):
                 return False
+            # What other threads have under way on it goes on; it is closed with the new one.
             self._container = None
-            closing = self._closing
-        closing()
         return True
 
     def _reveal(self, value: Secret | SecretRef) -> str:
@@ -174,11 +206,13 @@ class Connection:
                 logging.getLogger(name).setLevel(logging.WARNING)
         service = self._service()
         # For connections that nobody closes, such as those of an unpickled filesystem.
-        self._closing = weakref.finalize(self, _close, self.loop, service)
+        self._closings.append(weakref.finalize(self, _close, self.loop, service))
         return Container(service, self._config.container_name)
 
     def _service(self) -> BlobServiceClient:
         config, options = self._config, _options(self._config)
+        if self._signed_in is not None:
+            options["audience"] = config.resource
         # What follows is raised outside: the SDK's frames hold the secret.
         try:
             if config.connection_string is not None:
@@ -206,15 +240,13 @@ class Connection:
         if config.sas_token is not None:
             # As text it is part of the addresses that server-side copies read from.
             return self._reveal(config.sas_token).lstrip("?")
-        if config.identity is None:
+        if self._signed_in is None:
             raise ConfigurationError(
                 "no credentials for the account",
                 target=url,
                 advice="Give account_key, sas_token, connection_string or identity",
             )
-        if url.startswith("http:"):
-            raise ConfigurationError("a token is sent over https only", target=url)
-        return _Identity(config.identity)
+        return _Identity(self._signed_in)
 
 
 class _Identity:

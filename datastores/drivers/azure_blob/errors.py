@@ -42,7 +42,13 @@ _ROLE = (
 
 
 def translated(
-    call: Callable[[], T], operation: str, path: str, container: str, *, creating: bool = False
+    call: Callable[[], T],
+    operation: str,
+    path: str,
+    container: str,
+    *,
+    signed_in_by: str,
+    creating: bool = False,
 ) -> T:
     """Return what a call returns; the SDK's errors are ours, naming the path as the user wrote it.
 
@@ -51,6 +57,7 @@ def translated(
         operation: Our word for it.
         path: In the container; `""` for the container itself.
         container: Its name.
+        signed_in_by: The identity or secret, for people.
         creating: The call was to make something that is not there yet.
     """
     try:
@@ -59,6 +66,8 @@ def translated(
         found = without_frames(error)
     except (AzureError, OSError, aiohttp.ClientError) as error:
         found = _ours(error, path, container, creating=creating)
+        if isinstance(found, AuthenticationError | PermissionDeniedError):
+            found.message += f"; signed in by {signed_in_by}"
         found.located(driver="azure_blob", operation=operation, target=path or container)
     # Not from theirs: its frames hold keys, and its text may be an address with a signature.
     raise found

@@ -10,7 +10,6 @@ import tempfile
 import time
 import uuid
 from collections import deque
-from concurrent.futures import Future
 from typing import Any
 
 from azure.core import MatchConditions
@@ -20,7 +19,7 @@ from azure.storage.blob.aio import BlobClient
 from fsspec import AbstractFileSystem
 from typing_extensions import Buffer, override
 
-from datastores.drivers.azure_blob.client import BLOCK_BYTES, Connection, Container
+from datastores.drivers.azure_blob.client import BLOCK_BYTES, Connection, Container, Submitted
 from datastores.drivers.pending_file import PendingFile
 from datastores.errors import AlreadyExistsError, NotFoundError, PreconditionFailedError
 
@@ -50,7 +49,7 @@ class BlockSink(io.RawIOBase):
         # Blocks of one blob have ids of one length; another writer of the same name has others.
         self._writer = uuid.uuid4().hex
         self._blocks: list[str] = []
-        self._in_flight: deque[Future[Any]] = deque()
+        self._in_flight: deque[Submitted[Any]] = deque()
 
     @override
     def writable(self) -> bool:
@@ -115,7 +114,7 @@ class BlockSink(io.RawIOBase):
     @override
     def close(self) -> None:
         while self._in_flight:
-            self._in_flight.popleft().cancel()
+            self._in_flight.popleft().future.cancel()
         self._buffer.clear()
         super().close()
 

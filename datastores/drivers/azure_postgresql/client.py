@@ -36,6 +36,7 @@ from datastores.errors import (
     NotFoundError,
     RateLimitedError,
 )
+from datastores.identity import named, token_for
 from datastores.secrets import Secret
 from datastores.secrets.resolver import Resolver
 
@@ -68,6 +69,7 @@ class Client:
         self.config = config
         self.pool = Pool(self.connect)
         self._resolver = Resolver()
+        self._credential = config.signs_in()
         self._pooled: bool | None = None
         self._settings = settings_text(config.statement_timeout_seconds)
         # What it tells of a COPY that broke is in our error, if another attempt does not help.
@@ -151,12 +153,14 @@ class Client:
             ConfigurationError: It has no TLS, or a certificate that is not trusted.
         """
         secret = self.config.password or self.config.connection_string
-        assert secret is not None  # noqa: S101  # the config has looked
-        used = self._resolver.resolve(secret)
+        used = None if secret is None else self._resolver.resolve(secret)
         found = self._try_to_connect()
-        # It may have changed since it was read.
-        if isinstance(found, AuthenticationError) and self._resolver.is_renewed(
-            secret, used, found
+        # It may have changed since it was read. A token was asked for just now.
+        if (
+            isinstance(found, AuthenticationError)
+            and secret is not None
+            and used is not None
+            and self._resolver.is_renewed(secret, used, found)
         ):
             found = self._try_to_connect()
         if isinstance(found, DatastoreError):
@@ -202,6 +206,9 @@ class Client:
         given: dict[str, Any] = self._place()
         if config.password is not None:
             given["password"] = self._resolver.resolve(config.password)
+        elif self._credential is not None:
+            # Not kept here: the credential has it as long as it is good.
+            given["password"] = token_for(self._credential, config.resource)
         verify = config.tls == "verify"
         return given | {
             "sslmode": "verify-full" if verify else "disable",
@@ -239,6 +246,26 @@ class Client:
                 raise ConfigurationError(f"the connection string names no {name}")
         return given
 
+    @property
+    def _by(self) -> str:
+        if self._credential is None:
+            return ""
+        return f" with a token of {named(self._credential)}"
+
+    @property
+    def _sign_in_advice(self) -> str:
+        if self._credential is None:
+            return "Look at the user name, the password and the server's pg_hba.conf"
+        return (
+            "Look whether username is the identity's role, in exact case, and whether the server "
+            "takes Entra's tokens"
+        )
+
+    def close(self) -> None:
+        """Close all that is open; the next use opens others."""
+        self.pool.close()
+        self.config.close_signed_in(self._credential)
+
     def _failure(self, text: str) -> DatastoreError:
         place = self._place()
         host, port, user = str(place["host"]), int(place["port"]), place["user"]
@@ -250,13 +277,13 @@ class Client:
             (outcome for words, outcome in _REFUSALS.items() if words in text),
             (
                 AuthenticationError,
-                "Look at the user name, the password and the server's pg_hba.conf",
+                self._sign_in_advice,
             ),
         )
         if f'database "{place["dbname"]}" does not exist' in text:
             kind, advice = NotFoundError, "Look at database_name"
         return kind(
-            f"could not sign in to {host}:{port}/{place['dbname']} as {user!r}: {said}",
+            f"could not sign in to {host}:{port}/{place['dbname']} as {user!r}{self._by}: {said}",
             driver="azure_postgresql",
             operation="connect",
             target=f"{host}:{port}/{place['dbname']}",

@@ -1,22 +1,23 @@
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
 from typing import ClassVar
 
 from typing_extensions import override
 
-from datastores.drivers.config import DriverConfig, credential
+from datastores.drivers.azure_config import AzureConfig
+from datastores.drivers.config import credential
 from datastores.errors import ConfigurationError
 from datastores.secrets import Secret, SecretRef
 
-TLS_MODES = ("verify", "disable")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AzurePostgreSQLConfig(DriverConfig):
+class AzurePostgreSQLConfig(AzureConfig):
     """One database of a PostgreSQL server, on Azure or anywhere else."""
 
     type_name: ClassVar[str] = "azure_postgresql"
+    cloud_resource: ClassVar[str] = "database_resource"
 
     server_name: str | None = None
     """The host's full name; the connection string's if None."""
@@ -24,30 +25,25 @@ class AzurePostgreSQLConfig(DriverConfig):
     """The connection string's if None."""
     port: int | None = None
     """The connection string's if None, else 5432."""
-    tls: str = "verify"
-    """`verify` checks the server's certificate and name; `disable` sends all in clear, and warns."""
-    ca_bundle: str | None = None
-    """File of trusted certificates, in PEM; None for this machine's."""
     connect_timeout_seconds: float = 10.0
     """For each address of the host."""
     statement_timeout_seconds: float | None = None
     """How long one statement of ours may take, a whole COPY included; the server's own limit if None."""
     staging_schema: str = "_datastores"
     """Holds what is written in several parts until it is published; created when needed, dropped when empty."""
-    username: str | None = credential("password")  # it declares a field
+    username: str | None = credential("password", "identity")
+    """With an identity the name of its role, in exact case."""
     password: Secret | SecretRef | None = credential("password", secret=True)
     connection_string: Secret | SecretRef | None = credential("connection_string", secret=True)
     """As libpq or SQLAlchemy write it: `postgresql://...` or `host=... dbname=...`."""
 
+    @override
     def __post_init__(self) -> None:
-        """Refuse what could not connect.
-
-        Raises:
-            ConfigurationError: Nothing says where the server is, or who signs in.
-        """
-        if self.tls not in TLS_MODES:
+        AzureConfig.__post_init__(self)
+        if inspect.iscoroutinefunction(getattr(self.identity, "get_token", None)):
             raise ConfigurationError(
-                f"tls: {self.tls!r} is not known", advice=f"Known are {', '.join(TLS_MODES)}"
+                "identity: the credential is asynchronous",
+                advice="Give the one of azure.identity, not of azure.identity.aio",
             )
         if self.statement_timeout_seconds is not None and self.statement_timeout_seconds <= 0:
             raise ConfigurationError(
@@ -56,12 +52,14 @@ class AzurePostgreSQLConfig(DriverConfig):
             )
         if self.connection_string is not None:
             return
-        needed = ("server_name", "database_name", "username", "password")
+        needed = ["server_name", "database_name", "username"]
+        if self.signs_in() is None:
+            needed.append("password")
         missing = [name for name in needed if getattr(self, name) is None]
         if missing:
             raise ConfigurationError(
                 f"{self.type_name}: {', '.join(missing)} must be given",
-                advice="Or give credentials: connection_string",
+                advice="Or give identity in the place of password, or credentials: connection_string",
             )
 
     @property

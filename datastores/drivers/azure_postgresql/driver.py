@@ -80,7 +80,7 @@ class AzurePostgreSQLDriver(TableDriver):
 
     @override
     def close(self) -> None:
-        self._client.pool.close()
+        self._client.close()
 
     @override
     def tables(self, namespace: str | None = None) -> list[TableName]:

@@ -1,0 +1,50 @@
+"""Azure's clouds: where each has its services, and what its tokens are for.
+
+Source: https://github.com/Azure/azure-cli/blob/dev/src/azure-cli-core/azure/cli/core/cloud.py
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cloud:
+    """One of them."""
+
+    authority: str
+    """The host that signs in."""
+    vaults: str
+    """How the hosts of Key Vault end."""
+    storage: str
+    """What follows `ACCOUNT.blob.`."""
+    storage_resource: str
+    """What a token for storage is asked for, as are those below."""
+    database_resource: str
+    """For PostgreSQL and MySQL."""
+
+
+CLOUDS: Mapping[str, Cloud] = {
+    "public": Cloud(
+        authority="login.microsoftonline.com",
+        vaults="vault.azure.net",
+        storage="core.windows.net",
+        storage_resource="https://storage.azure.com",
+        database_resource="https://ossrdbms-aad.database.windows.net",
+    ),
+    "china": Cloud(
+        authority="login.chinacloudapi.cn",
+        vaults="vault.azure.cn",
+        storage="core.chinacloudapi.cn",
+        storage_resource="https://storage.azure.com",
+        database_resource="https://ossrdbms-aad.database.chinacloudapi.cn",
+    ),
+    "us_government": Cloud(
+        authority="login.microsoftonline.us",
+        vaults="vault.usgovcloudapi.net",
+        storage="core.usgovcloudapi.net",
+        storage_resource="https://storage.azure.com",
+        database_resource="https://ossrdbms-aad.database.usgovcloudapi.net",
+    ),
+}
