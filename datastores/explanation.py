@@ -94,9 +94,8 @@ def explain(store: Datastore) -> Explanation:
         if choices and (value or one.name == "identity" or set(choices) != {"identity"}):
             nested = "credentials." if store.source and one.metadata["nested"] else ""
             looked.at_field(f"{nested}{one.name}", value)
-    if isinstance(config, AzureConfig) and (credential := config.signs_in()) is not None:
-        looked.at_credential(credential, config.resource, 0)
-        config.close_signed_in(credential)
+        if one.name == "identity" and isinstance(config, AzureConfig):
+            looked.at_identity(config)
     looked.at_service(store)
     return Explanation(
         store=store.label,
@@ -158,9 +157,15 @@ class _Look:
         for setting in SECRET_SETTINGS:
             if isinstance(ref := getattr(vault.credential, setting, None), SecretRef):
                 self._at_reference(setting, ref, level + 1)
-        self.at_credential(vault.credential, f"https://{vault.resource}", level + 1)
+        self._at_credential(vault.credential, f"https://{vault.resource}", level + 1)
 
-    def at_credential(self, credential: Any, resource: str, level: int) -> None:
+    def at_identity(self, config: AzureConfig) -> None:
+        """Ask who signs in at the service, if somebody is to."""
+        if (credential := config.signs_in()) is not None:
+            self._at_credential(credential, config.resource, 1)
+            config.close_signed_in(credential)
+
+    def _at_credential(self, credential: Any, resource: str, level: int) -> None:
         """Ask whoever is asked for a token, in that order."""
         try:
             tried = attempts(credential, f"{resource}/.default")

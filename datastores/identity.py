@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import override
 
@@ -161,6 +161,9 @@ class Identity:
     Made on first use and safe for threads; azure-identity keeps the tokens. A client secret that
     Entra refuses is read once more, and if it has changed the identity is made anew.
     """
+
+    pickles_without_secret: ClassVar[bool] = True
+    """What tells it from azure-identity's own, which take the client secret along."""
 
     name: str
     """One of `KINDS`."""

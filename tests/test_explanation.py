@@ -101,7 +101,7 @@ def test_a_store_that_works(
     assert steps["ClientSecretCredential"] == ("ok", "has a token")
     assert steps["credentials.connection_string"] == ("-", "not set")
     assert steps["sign-in"] == ("ok", database.owner.username)
-    assert [one.level for one in found.steps][:5] == [0, 0, 1, 2, 2]
+    assert [one.level for one in found.steps][:6] == [0, 0, 0, 1, 2, 2]
     # The second time nothing is fetched.
     assert "s ago" in told(datastores.explain(warehouse))["credentials.password"][1]
 

@@ -173,7 +173,8 @@ def _refuse_two_choices(
     chosen = {
         name: set(choices)
         for name, value in given.items()
-        if value is not None and (choices := known[name].metadata.get("choices"))
+        if value not in (None, known[name].default)
+        and (choices := known[name].metadata.get("choices"))
     }
     if chosen and not set.intersection(*chosen.values()):
         every = [choice for one in known.values() for choice in one.metadata.get("choices", ())]

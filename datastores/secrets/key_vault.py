@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import os
-import pickle
 import random
 import threading
 import time
@@ -171,13 +170,12 @@ class KeyVault:
     @override
     def __reduce__(self) -> tuple[Any, ...]:
         settings = {one.name: getattr(self, one.name) for one in fields(self) if one.init}
-        try:
-            pickle.dumps(self.credential)
-        except Exception as error:  # whatever it holds: locks, sockets, handles
+        # Those of azure-identity pickle with the client secret that they were made with.
+        if not getattr(self.credential, "pickles_without_secret", False):
             raise ConfigurationError(
                 f"the credential for {self.host} goes to no other process",
                 advice="Name an identity in the workspace file's vaults:, which each process asks",
-            ) from error
+            )
         return (_rebuilt, (settings,))
 
     def _here(self) -> _Opened:

@@ -480,6 +480,6 @@ def test_a_credential_that_does_not_pickle_is_refused(
             container_name="none",
             identity=Credential(),
         ) as store,
-        pytest.raises(ConfigurationError, match="do not go to another process"),
+        pytest.raises(ConfigurationError, match="goes to no other process"),
     ):
         check_executor(processes, {"lake": store.driver})
