@@ -77,7 +77,8 @@ def refused(
             "screen": screen.out + screen.err,
         }
         assert places["error"]
-        assert not found((*ALL, *more), places)
+        shown = found((*ALL, *more), places)
+        assert not shown, f"shown: {shown}"
 
     return look
 
