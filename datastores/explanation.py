@@ -162,8 +162,10 @@ class _Look:
     def at_identity(self, config: AzureConfig) -> None:
         """Ask who signs in at the service, if somebody is to."""
         if (credential := config.signs_in()) is not None:
-            self._at_credential(credential, config.resource, 1)
-            config.close_signed_in(credential)
+            try:
+                self._at_credential(credential, config.resource, 1)
+            finally:
+                config.close_signed_in(credential)
 
     def _at_credential(self, credential: Any, resource: str, level: int) -> None:
         """Ask whoever is asked for a token, in that order."""

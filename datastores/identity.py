@@ -62,6 +62,8 @@ def _of_github(ca_bundle: str | None) -> str:
     place, token = (os.environ.get(f"ACTIONS_ID_TOKEN_REQUEST_{one}") for one in ("URL", "TOKEN"))
     if not place or not token:
         raise ClientAuthenticationError("no job of GitHub's with permissions: {id-token: write}")
+    if not place.startswith("https://"):
+        raise ClientAuthenticationError("ACTIONS_ID_TOKEN_REQUEST_URL is no https address")
     request = HttpRequest(
         "GET",
         place,

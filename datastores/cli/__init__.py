@@ -50,6 +50,7 @@ class _Program(click.Group):
         return result
 
 
+_SILENT = logging.NullHandler()
 _EPILOG = f"""\b
 Where stores are named:
   --file PATH of a command, else $DATASTORES_FILE, ./datastores.yaml, the user's
@@ -95,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The words after `datastores`; those of this process if None.
     """
     # What the packages warn of is in our errors.
-    logging.getLogger("azure").addHandler(logging.NullHandler())
+    logging.getLogger("azure").addHandler(_SILENT)
     words = list(sys.argv[1:] if arguments is None else arguments)
     as_json = "--json" in words
     color = False if os.environ.get("NO_COLOR") else None

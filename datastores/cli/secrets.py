@@ -69,7 +69,10 @@ def set_(vault: str, name: str, file: str | None, *, as_json: bool) -> None:
     no argument, since those are seen by everybody on the machine and kept by the shell.
     """
     with Workspace.load(file) as workspace:
-        ref = workspace.vault(vault).set(name, _value())
+        key_vault, value = workspace.vault(vault), _value()
+        if not value.reveal():
+            raise click.UsageError("the value is empty: nothing was set")
+        ref = key_vault.set(name, value)
     if as_json:
         print_record({"reference": str(ref), "version": ref.version})
     else:

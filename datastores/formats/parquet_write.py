@@ -121,8 +121,8 @@ class ParquetFileWriter(FormatWriter):
             compression=self._compression,
             compression_level=levels if self._compression == "zstd" else None,
             use_dictionary=[path for path, values in leaves.items() if _has_few_values(values)],
-            # Bytes alone bound a page. Those of the usual 20,000 rows are slower to read, and what
-            # repeats only after more rows than that is not found.
+            # Bytes alone bound a page. In one of the usual 20,000 rows what repeats only after more
+            # than that is not found, and dictionaries take longer to read.
             max_rows_per_page=self._group_rows,
             store_decimal_as_integer=True,
             write_page_checksum=True,

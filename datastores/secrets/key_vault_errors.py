@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
@@ -28,6 +27,7 @@ from datastores.errors import (
     PermissionDeniedError,
     PreconditionFailedError,
     RateLimitedError,
+    is_untrusted,
     without_frames,
 )
 from datastores.secrets.sign_in_errors import first_sentence, no_token
@@ -107,7 +107,7 @@ def _translate(error: BaseException, secret: str, host: str) -> DatastoreError:
         return _from_status(error, error.status_code, secret, host)
     if isinstance(error, ServiceRequestTimeoutError | ServiceResponseTimeoutError):
         return OperationTimeoutError(f"the vault {host} did not answer in time about {secret}")
-    if _is_untrusted(error):
+    if is_untrusted(error):
         return ConfigurationError(
             f"the certificate of the vault {host} is not trusted",
             advice="Set ca_bundle of the vault to the file of the authority that signed it",
@@ -162,10 +162,3 @@ def _from_status(error: HttpResponseError, status: int, secret: str, host: str) 
             return ConnectionFailedError(f"the vault {host} failed ({status} {code})")
         case _:
             return DriverError(f"the vault {host} answered {status} {code} about {secret}")
-
-
-def _is_untrusted(error: BaseException | None) -> bool:
-    """Tell whether a chain of causes holds a certificate that could not be verified."""
-    while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
-        error = getattr(error, "inner_exception", None) or error.__cause__ or error.__context__
-    return error is not None

@@ -28,10 +28,9 @@ from datastores.formats.registry import known_ending
 from datastores.scan import Scan
 from datastores.transfer.endpoints import place
 from datastores.transfer.file_work import FileWork, SourceFile
-from datastores.transfer.journal import Identity
 from datastores.transfer.new_files import FileIncrement, SourceFiles
 from datastores.transfer.options import DEFAULT_WORKERS, FILE_OPTIONS, ROW_OPTIONS, CopyOptions
-from datastores.transfer.parts import Job, Part
+from datastores.transfer.parts import Asked, Job, Part
 from datastores.transfer.plan import CopyPlan
 from datastores.types.digest import Digest
 from datastores.values import WriteMode
@@ -61,16 +60,10 @@ def copies_bytes(source: StorePath | Scan, target: StorePath, options: CopyOptio
 class FileJob(Job):
     """A copy of one file, a folder or a glob."""
 
-    def __init__(
-        self,
-        source: StorePath | Scan,
-        target: StorePath,
-        options: CopyOptions,
-        identity: Identity,
-        entry: JobEntry | None,
-    ) -> None:
+    def __init__(self, asked: Asked) -> None:
+        source, target, options = asked.source, asked.target, asked.options
         assert isinstance(source, StorePath)  # noqa: S101  # copies_bytes has looked
-        super().__init__(identity, entry)
+        super().__init__(asked)
         self._source, self._target = source.store, target.store
         self._mode = WriteMode.parse(options.get("mode", WriteMode.CREATE))
         require(
@@ -85,21 +78,21 @@ class FileJob(Job):
                 advice=f"The modes for files are {', '.join(_MODES)}",
             )
         with located(store=target.store.name, operation="copy", target=target.path):
-            self._increment = self._increment_of(source, target, options)
+            self._increment = self._increment_of(source)
         with located(store=source.store.name, operation="copy", target=source.path):
             files = self._find(source)
             single = len(files) == 1 and files[0].path == source.path
         with located(store=target.store.name, operation="copy", target=target.path):
             self._file, self._folder = self._aim(files, target, single=single)
             self._refuse_existing()
-        self._journal = FileJournal(self._driver, identity.job)
+        self._journal = FileJournal(self._driver, asked.identity.job)
         self._staging = self._journal.folder
         self._verify = bool(options.get("verify"))
         self.parts = _parts(files)
         workers = options.get("workers", DEFAULT_WORKERS)
         shown = StorePath(target.store, self._file or f"{self._folder}/")
         self.plan = CopyPlan(
-            job=identity.job,
+            job=asked.identity.job,
             source=place(source),
             target=place(shown),
             mode=self._mode,
@@ -116,17 +109,16 @@ class FileJob(Job):
             new_files=self._increment.words() if self._increment else None,
         )
 
-    def _increment_of(
-        self, source: StorePath, target: StorePath, options: CopyOptions
-    ) -> FileIncrement | None:
+    def _increment_of(self, source: StorePath) -> FileIncrement | None:
         """Return what is asked for as new."""
+        target, options, entry = self._asked.target, self._asked.options, self._asked.entry
         if not FILE_OPTIONS & options.keys():
             return None
         return FileIncrement.of(
             SourceFiles.of(source, options),
             target,
             options,
-            None if self._entry is None else self._identity.kept(self._entry),
+            None if entry is None else self._asked.identity.kept(entry),
             exists=lambda: _has_files(target),
             replaces=True,
         )
@@ -151,9 +143,9 @@ class FileJob(Job):
         with self._at_target():
             kept = None if self._increment is None else self._increment.kept
             self._journal.begin(
-                self._file or self._folder, self._identity.journal("", len(self.parts), kept)
+                self._file or self._folder, self._asked.identity.journal("", len(self.parts), kept)
             )
-        return self._entry
+        return self._asked.entry
 
     @override
     def work(self, part: Part) -> FileWork:
@@ -162,7 +154,7 @@ class FileJob(Job):
         return FileWork(
             part=part,
             call=self.call,
-            job=self._identity.job,
+            job=self._asked.identity.job,
             verify=self._verify,
             source=driver,
             target=self._driver,
@@ -195,7 +187,7 @@ class FileJob(Job):
 
     def _publication(self, receipts: Sequence[Receipt]) -> Publication:
         bookmark = self._increment and self._increment.bookmark
-        move = next_move(self._driver, bookmark, self._identity.job) if bookmark else None
+        move = next_move(self._driver, bookmark, self._asked.identity.job) if bookmark else None
         staged = [path for receipt in receipts for path in receipt.outputs]
         if self._file is not None:
             size = sum(one.bytes for one in receipts)

@@ -7,11 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from datastores.datastore import StorePath
 from datastores.drivers.base import Driver
 from datastores.drivers.reading import ReadPlan, Split
 from datastores.drivers.writing import JobEntry, Receipt, new_job_id
+from datastores.scan import Scan
 from datastores.transfer.journal import Identity, PartNote
 from datastores.transfer.meter import Meter
+from datastores.transfer.options import CopyOptions
 from datastores.transfer.plan import CopyPlan
 from datastores.types.digest import Digest
 
@@ -44,6 +47,17 @@ class Work(ABC):
         """Take the part back, so that it can be staged anew."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What one call of `copy` is asked for, and what an earlier call of its job left."""
+
+    source: StorePath | Scan
+    target: StorePath
+    options: CopyOptions
+    identity: Identity
+    entry: JobEntry | None = None
+
+
 class Job(ABC):
     """One copy, planned: its parts may run in any order, then one publish."""
 
@@ -52,11 +66,10 @@ class Job(ABC):
     is_half_published: bool = False
     """Whether the target has its rows, and those that were left out are still to be published."""
 
-    def __init__(self, identity: Identity, entry: JobEntry | None) -> None:
+    def __init__(self, asked: Asked) -> None:
         self.call = new_job_id()
         """Tells this call from others of the same job."""
-        self._identity = identity
-        self._entry = entry
+        self._asked = asked
 
     @abstractmethod
     def begin(self) -> JobEntry | None:

@@ -8,21 +8,18 @@ from typing import Any
 
 import pyarrow as pa
 
-from datastores.datastore import StorePath
 from datastores.drivers.base import TableDriver, require
 from datastores.drivers.drift import altered, left_out
 from datastores.drivers.reading import ReadPlan
-from datastores.drivers.writing import JobEntry, Verdict, WritePlan, WriteRequest
+from datastores.drivers.writing import Verdict, WritePlan, WriteRequest
 from datastores.errors import located
-from datastores.scan import Scan
 from datastores.transfer.endpoints import place, row_source, table_at
 from datastores.transfer.executors import is_local
 from datastores.transfer.expectation import Expectation
 from datastores.transfer.increment import CursorIncrement, has_table
-from datastores.transfer.journal import Identity
 from datastores.transfer.new_files import FileIncrement, SourceFiles
-from datastores.transfer.options import DEFAULT_WORKERS, FILE_OPTIONS, CopyOptions
-from datastores.transfer.parts import Part, parts_of
+from datastores.transfer.options import DEFAULT_WORKERS, FILE_OPTIONS
+from datastores.transfer.parts import Asked, Part, parts_of
 from datastores.transfer.plan import CopyColumn, CopyPlan
 from datastores.transfer.rejects import Rejects
 from datastores.transfer.row_work import Context
@@ -36,39 +33,30 @@ class RowPlan:
     """A copy of rows as it will be, under an open snapshot; close it when it is over.
 
     Args:
-        source: The rows.
-        target: Where they go.
-        options: Of the copy.
-        identity: Of its job.
-        entry: What an earlier call of the job has left, if one did.
+        asked: Of the call.
     """
 
-    def __init__(
-        self,
-        source: StorePath | Scan,
-        target: StorePath,
-        options: CopyOptions,
-        identity: Identity,
-        entry: JobEntry | None,
-    ) -> None:
-        self.source = row_source(source, options)
+    def __init__(self, asked: Asked) -> None:
+        options, target = asked.options, asked.target
+        self._asked = asked
+        self.source = row_source(asked.source, options)
         self.target = target
         self.driver: TableDriver = target.store.tabular
-        self._options, self._identity, self._entry = options, identity, entry
         with self.at_target("copy"):
-            self.increment = self._increment_of(source, options)
+            self.increment = self._increment_of()
         self.rejects = Rejects.of(options)
         rejects_parts = self.rejects.check(self.source, target) if self.rejects else None
-        policies = self._policies(options)
+        policies = self._policies()
         executor = options.get("executor")
         self._by_others = executor is not None and not is_local(executor)
         self._workers = options.get("workers", DEFAULT_WORKERS)
-        self.splits = self._workers if entry is None else identity.splits(entry)
+        entry = asked.entry
+        self.splits = self._workers if entry is None else asked.identity.splits(entry)
         """In about how many the source is divided."""
         self.read = self._plan_read()
         self.parts: list[Part] = []
         if not len(self.read.schema):
-            self.copy = self._nothing_to_read(options)
+            self.copy = self._nothing_to_read()
             return
         try:
             self._plan_rows(policies, rejects_parts)
@@ -77,14 +65,14 @@ class RowPlan:
             raise
 
     def _plan_rows(self, policies: OnUnfit, rejects_parts: int | None) -> None:
-        options = self._options
+        options = self._asked.options
         self.side = Side(
             source=self.source,
             rename=options.get("rename") or {},
             types=options.get("types") or {},
         )
         self.conversion = self._planned_conversion(policies)
-        self.request = self._write_request(options, policies)
+        self.request = self._write_request(policies)
         write_plan = self._plan_write()
         drifted = write_plan.drifted
         if out := left_out(self.request, drifted):
@@ -169,15 +157,14 @@ class RowPlan:
         self.source = replace(self.source, request=self.increment.ask(request))
         return plan
 
-    def _increment_of(
-        self, source: StorePath | Scan, options: CopyOptions
-    ) -> FileIncrement | CursorIncrement | None:
+    def _increment_of(self) -> FileIncrement | CursorIncrement | None:
         """Return what is asked for as new, of files or by a cursor."""
-        kept = None if self._entry is None else self._identity.kept(self._entry)
+        options, entry = self._asked.options, self._asked.entry
+        kept = None if entry is None else self._asked.identity.kept(entry)
         new: FileIncrement | None = None
         if FILE_OPTIONS & options.keys():
             new = FileIncrement.of(
-                SourceFiles.of(source, options),
+                SourceFiles.of(self._asked.source, options),
                 self.target,
                 options,
                 kept,
@@ -218,8 +205,9 @@ class RowPlan:
             self.read.schema, rename=side.rename, types=side.types, on_unfit=policies
         )
 
-    def _policies(self, options: CopyOptions) -> OnUnfit:
+    def _policies(self) -> OnUnfit:
         """Return what becomes of values that do not fit; one end at least has to know how."""
+        options = self._asked.options
         policies = OnUnfit.parse(options.get("on_unfit"))
         drivers = (self.source.driver, self.driver)
         if policies and not options.get("types"):
@@ -228,13 +216,14 @@ class RowPlan:
             require(self.driver, what, declared=declared)
         return policies
 
-    def _write_request(self, options: CopyOptions, policies: OnUnfit) -> WriteRequest:
+    def _write_request(self, policies: OnUnfit) -> WriteRequest:
+        options = self._asked.options
         return WriteRequest(
             table=table_at(self.target),
             schema=self.conversion.schema,
             mode=WriteMode.parse(options.get("mode", WriteMode.CREATE)),
             keys=tuple(options.get("keys", ())),
-            job=self._identity.job,
+            job=self._asked.identity.job,
             bookmark=self.increment.bookmark if self.increment else None,
             parts=None if self._by_others else max(1, len(self.read.splits)),
             partition_by=tuple(options.get("partition_by", ())),
@@ -245,11 +234,12 @@ class RowPlan:
             drift=Drift.parse(options.get("drift")),
         )
 
-    def _nothing_to_read(self, options: CopyOptions) -> CopyPlan:
+    def _nothing_to_read(self) -> CopyPlan:
         """Return the plan of a copy for which there is no file, and so no columns."""
+        options = self._asked.options
         assert self.increment is not None  # noqa: S101  # else there are files
         return CopyPlan(
-            job=self._identity.job,
+            job=self._asked.identity.job,
             source=self.source.label,
             target=place(self.target),
             mode=WriteMode.parse(options.get("mode", WriteMode.CREATE)),

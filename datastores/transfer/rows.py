@@ -8,7 +8,6 @@ from dataclasses import replace
 import pyarrow as pa
 from typing_extensions import override
 
-from datastores.datastore import StorePath
 from datastores.drivers.base import Driver
 from datastores.drivers.reading import Split
 from datastores.drivers.writing import JobEntry, Receipt, WriteSession, new_job_id
@@ -17,9 +16,8 @@ from datastores.scan import Scan
 from datastores.transfer.compare import compare
 from datastores.transfer.comparison import Comparison
 from datastores.transfer.endpoints import RowSource, place
-from datastores.transfer.journal import Identity, PartNote, check_rows
-from datastores.transfer.options import CopyOptions
-from datastores.transfer.parts import Job, Part
+from datastores.transfer.journal import PartNote, check_rows
+from datastores.transfer.parts import Asked, Job, Part
 from datastores.transfer.plan import CopyPlan
 from datastores.transfer.rejects import RejectsWrite
 from datastores.transfer.row_plan import RowPlan
@@ -35,17 +33,10 @@ _ONLY_IN_PYTHON = frozenset({"source_format", "source_format_options", "format",
 class RowJob(Job):
     """A copy of rows, planned under an open snapshot; close it when it is over."""
 
-    def __init__(
-        self,
-        source: StorePath | Scan,
-        target: StorePath,
-        options: CopyOptions,
-        identity: Identity,
-        entry: JobEntry | None,
-    ) -> None:
-        super().__init__(identity, entry)
-        self._rows = RowPlan(source, target, options, identity, entry)
-        self._command = _command(source, target, options)
+    def __init__(self, asked: Asked) -> None:
+        super().__init__(asked)
+        self._rows = RowPlan(asked)
+        self._command = _command(asked)
         self._session: WriteSession | None = None
         self._rejects_write: RejectsWrite | None = None
         self.parts = self._rows.parts
@@ -57,23 +48,23 @@ class RowJob(Job):
 
     @override
     def begin(self) -> JobEntry | None:
-        entry, planned = self._entry, self._rows
+        entry, planned = self._asked.entry, self._rows
         increment = planned.increment
         columns = _columns(planned.request.schema, self.plan)
         rows = repr((columns, increment and increment.condition))
         with planned.at_target("copy"):
-            if entry is not None and not self._identity.is_of(entry, rows):
+            if entry is not None and not self._asked.identity.is_of(entry, rows):
                 planned.driver.forget_job(entry.job)
                 entry = None
             if planned.expectation:
                 planned.expectation.before()
             kept = None if increment is None else increment.kept
-            journal = self._identity.journal(rows, planned.splits, kept)
+            journal = self._asked.identity.journal(rows, planned.splits, kept)
             request = replace(planned.request, journal=journal)
             try:
                 self._session = planned.driver.begin(request)
             except ConflictError:
-                if self._identity.given:
+                if self._asked.identity.given:
                     raise
                 # Another process copies the same: this call is a job of its own.
                 request, entry = replace(request, job=new_job_id()), None
@@ -192,12 +183,13 @@ class RowJob(Job):
         self._rows.close()
 
 
-def _command(source: StorePath | Scan, target: StorePath, options: CopyOptions) -> str:
+def _command(asked: Asked) -> str:
     """Return what a user says to see more of what differs."""
-    if isinstance(source, Scan) or _ONLY_IN_PYTHON & options.keys():
+    given = asked.options.keys()
+    if isinstance(asked.source, Scan) or _ONLY_IN_PYTHON & given:
         return "datastores.verify with the same source, target, columns, filters, rename and types"
-    narrowed = " with the copy's options" if _SHARED_WITH_DIFF & options.keys() else ""
-    return f"datastores diff {source} {target}{narrowed}"
+    narrowed = " with the copy's options" if _SHARED_WITH_DIFF & given else ""
+    return f"datastores diff {asked.source} {asked.target}{narrowed}"
 
 
 def _columns(schema: pa.Schema, plan: CopyPlan) -> str:

@@ -22,7 +22,7 @@ from datastores.transfer.executors import check_executor
 from datastores.transfer.files import FileJob, copies_bytes
 from datastores.transfer.journal import Identity, PartNote
 from datastores.transfer.options import CopyOptions, refuse_unknown
-from datastores.transfer.parts import Job
+from datastores.transfer.parts import Asked, Job
 from datastores.transfer.plan import CopyPlan
 from datastores.transfer.rejects import Rejects, rejecting
 from datastores.transfer.report import CopyReport
@@ -135,7 +135,15 @@ class Call:
         if self.entry is not None and self.is_published:
             return _earlier_plan(self.identity, self.entry, self._options)
         kind = RowJob if self._by_rows else FileJob
-        self._job = kind(self._source, self._target, self._options, self.identity, self.entry)
+        self._job = kind(
+            Asked(
+                source=self._source,
+                target=self._target,
+                options=self._options,
+                identity=self.identity,
+                entry=self.entry,
+            )
+        )
         if counts_refused:
             self._job.count_refused()
         if self._archive is not None:

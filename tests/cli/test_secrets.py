@@ -137,4 +137,7 @@ def test_what_cannot_be_set(run: Run, main: Vault, monkeypatch: pytest.MonkeyPat
     assert "Did you mean 'main'?" in done.err
     assert run("secrets", "set", "main", "p_w").code != 0
     assert run("secrets", "set", "main", "pw", PLANTED).code == 2
+    for nothing in ("", "\n"):
+        monkeypatch.setattr("sys.stdin", io.StringIO(nothing))
+        assert "nothing was set" in run("secrets", "set", "main", "pw").err
     assert main.value("pw") == PLANTED

@@ -57,6 +57,8 @@ TYPES = [
     ("integer[]", "bigint[]", "widened", "bigint[]"),
     ("bigint", "integer", "narrowed", "bigint"),
     ("text", "varchar(5)", "narrowed", "text"),
+    ("numeric(3,-2)", "numeric(5,0)", "widened", "numeric(5,0)"),
+    ("numeric(5,0)", "numeric(3,-2)", "narrowed", "numeric(5,0)"),
     ("numeric", "numeric(10,2)", "narrowed", "numeric"),
     ("uuid", "uuid", None, "uuid"),
 ]
@@ -68,6 +70,8 @@ VALUES = {
     "char": "'abc'",
     "varchar": "'abc'",
     "text": "'abc'",
+    "numeric(3,-2)": "700",
+    "numeric(5,0)": "700",
 }
 
 

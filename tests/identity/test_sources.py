@@ -175,6 +175,12 @@ def test_what_is_no_job_of_githubs(
     tenant.fail(drop=True)
     with pytest.raises(ConnectionFailedError, match="'github_actions'"):
         token_for(job, RESOURCE)
+    place = tenant.vouch("another").replace("https://", "http://")
+    monkeypatch.setenv("ACTIONS_ID_TOKEN_REQUEST_URL", place)
+    tenant.asked()
+    with pytest.raises(AuthenticationError, match="no https address"):
+        token_for(job, RESOURCE)
+    assert tenant.asked() == []
     monkeypatch.delenv("ACTIONS_ID_TOKEN_REQUEST_TOKEN")
     with pytest.raises(AuthenticationError, match="id-token: write"):
         token_for(job, RESOURCE)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -29,6 +28,7 @@ from datastores.errors import (
     PermissionDeniedError,
     PreconditionFailedError,
     RateLimitedError,
+    is_untrusted,
     without_frames,
 )
 
@@ -120,7 +120,7 @@ def _translate(
         return AuthenticationError(f"no token for {named}", advice=_SIGN_IN)
     if isinstance(error, ServiceRequestTimeoutError | ServiceResponseTimeoutError | TimeoutError):
         return OperationTimeoutError(f"no answer in time about {named}")
-    if _is_untrusted(error):
+    if is_untrusted(error):
         return ConfigurationError(
             f"the certificate of the server of {named} is not trusted",
             advice="Set ca_bundle to the file of the authority that signed it",
@@ -174,16 +174,3 @@ def _from_response(  # noqa: C901, PLR0912  # one case for each thing the servic
             return ConnectionFailedError(f"{named}: the service failed ({status} {word})")
         case status, word:
             return DriverError(f"{named}: the service answered {status} {word}")
-
-
-def _is_untrusted(error: BaseException | None) -> bool:
-    """Tell whether a chain of causes holds a certificate that could not be verified."""
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        if isinstance(
-            error, aiohttp.ClientConnectorCertificateError | ssl.SSLCertVerificationError
-        ):
-            return True
-        seen.add(id(error))
-        error = getattr(error, "inner_exception", None) or error.__cause__ or error.__context__
-    return False

@@ -14,9 +14,8 @@ from datastores.drivers.azure_postgresql.new_table import missing_schemas
 from datastores.drivers.azure_postgresql.restore import Declaration, Enum, declared
 from datastores.drivers.azure_postgresql.types import Mapped
 from datastores.drivers.drift import ColumnType, altered, judge, left_out, named
-from datastores.drivers.sql.dialect import literal
 from datastores.drivers.sql.notes import note_for
-from datastores.drivers.sql.statements import SQLColumn, add_column, widen_column
+from datastores.drivers.sql.statements import SQLColumn, add_column, comment_on_column, widen_column
 from datastores.drivers.writing import Drifted, DriftKind, WriteRequest
 from datastores.errors import PreconditionFailedError, UnsupportedOperationError
 from datastores.types.widening import holds_all
@@ -119,9 +118,8 @@ def _statements(
         statements.append(add_column(table.name, column, DIALECT))
         arrow = request.schema.field(name).type
         if arrow != one.mapped.layout.arrow:
-            note = literal(note_for(arrow, name, DIALECT))
-            place = f"{DIALECT.table(table.name)}.{DIALECT.identifier(name)}"
-            statements.append(f"COMMENT ON COLUMN {place} IS {note}")
+            note = note_for(arrow, name, DIALECT)
+            statements.append(comment_on_column(table.name, name, note, DIALECT))
     return statements
 
 
@@ -205,6 +203,8 @@ def _reaches(wide: Mapped, narrow: Mapped) -> bool:
     if narrow.any_number or wide.any_number:
         return wide.any_number
     if not wide.as_text and not holds_all(wide.layout.arrow, narrow.layout.arrow):
+        return False
+    if wide.zeros > narrow.zeros:
         return False
     kept, needed = (
         _FRACTION_DIGITS if one.digits is None else one.digits for one in (wide, narrow)

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from datastores.drivers.azure_postgresql.catalog import DIALECT
 from datastores.drivers.azure_postgresql.connection import Connection, run
-from datastores.drivers.sql.dialect import literal
-from datastores.drivers.sql.statements import SQLColumn, create_table
+from datastores.drivers.sql.statements import SQLColumn, comment_on_column, create_table
 from datastores.values import TableName
 
 
@@ -51,10 +50,8 @@ class NewTable:
             run(connection, f"ALTER TABLE {DIALECT.table(self.name)} ADD PRIMARY KEY ({keys})")
 
     def _created(self, name: TableName, keys: tuple[str, ...]) -> tuple[str, ...]:
-        table = DIALECT.table(name)
         comments = (
-            f"COMMENT ON COLUMN {table}.{DIALECT.identifier(column)} IS {literal(text)}"
-            for column, text in self.comments
+            comment_on_column(name, column, text, DIALECT) for column, text in self.comments
         )
         return (create_table(name, self.columns, keys, DIALECT), *comments)
 

@@ -74,18 +74,20 @@ def check_references(
     """Refuse to delete rows that a foreign key would take others with, or would not let go."""
     for one in references:
         if one.cascades:
-            raise PreconditionFailedError(
+            why = (
                 f"the foreign key {one.name!r} points at {request.table} and would change or "
-                "delete rows of its own table",
-                driver="azure_postgresql",
-                target=str(request.table),
-                advice="Use upsert or append, or make the foreign key ON DELETE NO ACTION",
+                "delete rows of its own table"
             )
-        if one.restricts and refers(connection, one):
-            raise PreconditionFailedError(
+        elif one.restricts and refers(connection, one):
+            why = (
                 f"rows of {one.table} refer to {request.table}, and the foreign key {one.name!r} "
-                "lets none of those go, not even for an equal one",
-                driver="azure_postgresql",
-                target=str(request.table),
-                advice="Use upsert or append, or make the foreign key ON DELETE NO ACTION",
+                "lets none of those go, not even for an equal one"
             )
+        else:
+            continue
+        raise PreconditionFailedError(
+            why,
+            driver="azure_postgresql",
+            target=str(request.table),
+            advice="Use upsert or append, or make the foreign key ON DELETE NO ACTION",
+        )

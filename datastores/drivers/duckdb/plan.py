@@ -15,9 +15,14 @@ from datastores.drivers.duckdb.client import Client
 from datastores.drivers.duckdb.errors import translated
 from datastores.drivers.duckdb.types import to_duckdb, wire_arrow
 from datastores.drivers.sql.convert import convert, convertible
-from datastores.drivers.sql.dialect import literal
 from datastores.drivers.sql.notes import note_for
-from datastores.drivers.sql.statements import SQLColumn, add_column, create_table, widen_column
+from datastores.drivers.sql.statements import (
+    SQLColumn,
+    add_column,
+    comment_on_column,
+    create_table,
+    widen_column,
+)
 from datastores.drivers.sql.target import check_existence, check_keys, check_names, check_request
 from datastores.drivers.writing import ColumnPlan, Drifted, Verdict, WritePlan, WriteRequest
 from datastores.errors import (
@@ -264,6 +269,5 @@ def _notes(table: TableName, columns: Iterable[WriteColumn]) -> Iterator[str]:
     """Yield the comments on columns whose values are of another Arrow type."""
     for one in columns:
         if one.arrow != one.stored:
-            note = literal(note_for(one.arrow, one.name, DIALECT))
-            place = f"{DIALECT.table(table)}.{DIALECT.identifier(one.name)}"
-            yield f"COMMENT ON COLUMN {place} IS {note}"
+            note = note_for(one.arrow, one.name, DIALECT)
+            yield comment_on_column(table, one.name, note, DIALECT)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from datastores.drivers.sql.dialect import Dialect
+from datastores.drivers.sql.dialect import Dialect, literal
 from datastores.values import TableName, WriteMode
 
 
@@ -29,6 +29,12 @@ def create_table(
     if keys:
         lines.append(f"PRIMARY KEY ({dialect.columns(keys)})")
     return f"CREATE TABLE {dialect.table(table)} ({', '.join(lines)})"
+
+
+def comment_on_column(table: TableName, column: str, text: str, dialect: Dialect) -> str:
+    """Return the statement that puts a comment on a column."""
+    place = f"{dialect.table(table)}.{dialect.identifier(column)}"
+    return f"COMMENT ON COLUMN {place} IS {literal(text)}"
 
 
 def add_column(table: TableName, column: SQLColumn, dialect: Dialect) -> str:
