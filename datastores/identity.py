@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import override
 
+from datastores.clouds import cloud_of
 from datastores.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -46,11 +47,12 @@ class _Kind:
     always: Mapping[str, Any] = field(default_factory=dict)
     in_environment: Mapping[str, str] = field(default_factory=dict)
     """Our setting -> the variable that says it where the setting does not."""
-    assertion: Callable[[str | None], str] | None = None
-    """Asks, for each token anew, for the word of who vouches for this process; takes `ca_bundle`."""
+    assertion: Callable[[str, str | None], str] | None = None
+    """Asks, for each token anew, for the word of who vouches for this process; takes whom it is
+    addressed to, and `ca_bundle`."""
 
 
-def _of_github(ca_bundle: str | None) -> str:
+def _of_github(audience: str, ca_bundle: str | None) -> str:
     """Return GitHub's word on the running job, which serves for some minutes only.
 
     Source: https://docs.github.com/actions/reference/security/oidc
@@ -67,7 +69,7 @@ def _of_github(ca_bundle: str | None) -> str:
     request = HttpRequest(
         "GET",
         place,
-        params={"audience": "api://AzureADTokenExchange"},
+        params={"audience": audience},
         headers={"Authorization": f"Bearer {token}"},
     )
     with PipelineClient(place, connection_verify=ca_bundle or True, **_BY_HTTP) as client:
@@ -299,9 +301,10 @@ class Identity:
 
     def _arguments(self, kind: _Kind, secret: Secret | None) -> dict[str, Any]:
         """Return the class's arguments, revealed: never to be kept in a variable."""
-        vouched = (
-            {} if kind.assertion is None else {"func": partial(kind.assertion, self.ca_bundle)}
-        )
+        vouched: dict[str, Any] = {}
+        if kind.assertion is not None:
+            audience = cloud_of(self.authority_url).federation_audience
+            vouched["func"] = partial(kind.assertion, audience, self.ca_bundle)
         return vouched | {
             argument: value.reveal() if isinstance(value, Secret) else value
             for setting, argument in kind.takes.items()

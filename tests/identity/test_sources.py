@@ -16,7 +16,7 @@ from datastores.errors import AuthenticationError, ConnectionFailedError
 from datastores.identity import KINDS, token_for
 from datastores.secrets import Secret
 from tests.services import tokens
-from tests.services.entra import FIRST_SECRET, Tenant
+from tests.services.entra import ENDING_CHINA, FIRST_SECRET, Tenant
 
 RESOURCE = "https://storage.azure.com"
 CLIENT = "12345678-0000-0000-0000-000000000001"
@@ -163,6 +163,12 @@ def test_a_long_job_is_vouched_for_anew(
         forward(61)
     asked = [path for path in tenant.asked() if path.endswith(("/oidc", "/token"))]
     assert asked == [f"/{tenant.id}/oidc", f"/{tenant.id}/oauth2/v2.0/token"] * 3
+
+
+@pytest.mark.usefixtures("job")
+def test_a_job_is_vouched_for_in_another_cloud(give: Give, tenant: Tenant) -> None:
+    """Each cloud takes only a word that is addressed to itself."""
+    assert is_of(tenant, give("github_actions", authority_url=f"https://{ENDING_CHINA}"))
 
 
 def test_what_is_no_job_of_githubs(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import secrets
 import signal
 import time
@@ -37,10 +38,9 @@ VARIABLE_TLS = "DATASTORES_TEST_AZURITE_TLS"
 ACCOUNT = "devstoreaccount1"
 KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 
-# In memory nothing waits for the disk; 512 MiB bounds what overwritten blobs leave behind.
+# Nothing waits for the disk; 512 MiB bounds what overwritten blobs leave behind.
+_IN_MEMORY = ("--inMemoryPersistence", "--extentMemoryLimit", "512")
 _OPTIONS = (
-    "--inMemoryPersistence",
-    *("--extentMemoryLimit", "512"),
     "--silent",
     "--disableTelemetry",
     # The SDK may speak a newer version of the protocol than the emulator knows.
@@ -77,10 +77,12 @@ class Server(Protocol):
 
 
 class OwnServer:
-    """A server from npm's package, in memory."""
+    """A server from npm's package: in memory, or on disk where it is to outlive a change of its key."""
 
-    def __init__(self, certificates: Certificates | None) -> None:
+    def __init__(self, certificates: Certificates | None, *, on_disk: bool = False) -> None:
         self._certificates = certificates
+        self._on_disk = on_disk
+        self.account_key = KEY
         self._program = install.azurite_command()
         self.process = ServerProcess("azurite", self._command, answers=accepts)
 
@@ -94,18 +96,24 @@ class OwnServer:
     def stop(self) -> None:
         self.process.stop(signal.SIGKILL)
 
+    def restart(self) -> None:
+        """End it as it likes to be ended, and start it: it reads its key and its blobs anew."""
+        self.process.stop(signal.SIGTERM)
+        self.process.start()
+
     def close(self) -> None:
         self.process.close(signal.SIGKILL)
 
-    def _command(self, _folder: Path, port: int) -> list[str]:
+    def _command(self, folder: Path, port: int) -> list[str]:
         place = ("--blobHost", LOOPBACK, "--blobPort", str(port))
         tls: tuple[str, ...] = ()
-        trusting: tuple[str, ...] = ()
+        environment = ["/usr/bin/env", f"AZURITE_ACCOUNTS={ACCOUNT}:{self.account_key}"]
         if (files := self._certificates) is not None:
             tls = ("--cert", str(files.certificate), "--key", str(files.key), "--oauth", "basic")
             # It reads the source of a copy by its address, as a client of itself.
-            trusting = ("/usr/bin/env", f"NODE_EXTRA_CA_CERTS={files.authority}")
-        return [*trusting, *self._program, *place, *_OPTIONS, *tls]
+            environment.append(f"NODE_EXTRA_CA_CERTS={files.authority}")
+        kept = ("--location", str(folder)) if self._on_disk else _IN_MEMORY
+        return [*environment, *self._program, *place, *kept, *_OPTIONS, *tls]
 
 
 class ContainerServer:
@@ -189,7 +197,7 @@ class Azurite:
         verify = str(self.ca_file) if self.ca_file else True
         with BlobServiceClient(
             self.account_url,
-            credential={"account_name": ACCOUNT, "account_key": KEY},
+            credential={"account_name": ACCOUNT, "account_key": self.account_key},
             connection_verify=verify,
         ) as client:
             yield client
@@ -215,7 +223,7 @@ class Azurite:
         now = datetime.now(tz=UTC)
         return generate_account_sas(
             ACCOUNT,
-            KEY,
+            self.account_key,
             resource_types=ResourceTypes(service=True, container=True, object=True),
             permission=AccountSasPermissions.from_string(permissions),  # type: ignore[no-untyped-call]
             expiry=now + lifetime,
@@ -230,7 +238,7 @@ class Azurite:
         )
         container.set_container_access_policy({policy: permits})
         return generate_container_sas(
-            ACCOUNT, container.container_name, account_key=KEY, policy_id=policy
+            ACCOUNT, container.container_name, account_key=self.account_key, policy_id=policy
         )
 
     def token(self, **claims: Any) -> Token:
@@ -245,6 +253,21 @@ class Azurite:
             "oid": "22222222-2222-2222-2222-222222222222",
         }
         return Token({**known, **claims})
+
+
+class AzuriteOnDisk(Azurite):
+    """A server of one test's own, whose account key can be regenerated."""
+
+    def __init__(self) -> None:
+        self._own = OwnServer(None, on_disk=True)
+        super().__init__(self._own, None)
+
+    def regenerate_key(self) -> str:
+        """Give the account another key and return it; the server is away for about a second."""
+        key = base64.b64encode(secrets.token_bytes(64)).decode()
+        self.account_key = self._own.account_key = key
+        self._own.restart()
+        return key
 
 
 def find_azurite(certificates: Certificates | None, address: str | None) -> Azurite:

@@ -8,11 +8,11 @@ from typing import Any
 
 from tests.services import tokens
 from tests.services.certificates import Certificates
-from tests.services.entra_server import HOST
+from tests.services.entra_server import HOST, HOST_CHINA
 from tests.services.fakes import FakeServer
 
 ENDING = HOST
-ENDING_CHINA = "login.chinacloudapi.cn"
+ENDING_CHINA = HOST_CHINA
 FIRST_SECRET = "first-s3cret"  # noqa: S105  # of a fake
 """What a new tenant's application signs in by."""
 

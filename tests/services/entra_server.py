@@ -23,9 +23,16 @@ from tests.services import tokens
 from tests.services.https_server import Fake, Reply, Request, serve
 
 HOST = "login.microsoftonline.com"
+HOST_CHINA = "login.chinacloudapi.cn"
+# Whom GitHub's word must be addressed to; that of Pipelines takes no audience.
+_AUDIENCES = {
+    HOST: "api://AzureADTokenExchange",
+    HOST_CHINA: "api://AzureADTokenExchangeChina",
+}
 _ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _WORDS = {
     "AADSTS7000215": "Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, not the client secret ID, for a secret added to app '{app}'.",
+    "AADSTS700212": "No matching federated identity record found for presented assertion audience '{audience}'.",
     "AADSTS700024": "Client assertion is not within its valid time range.",
     "AADSTS700016": "Application with identifier '{app}' was not found in the directory '{tenant}'.",
     "AADSTS90002": "Tenant '{tenant}' not found.",
@@ -39,7 +46,7 @@ class Tenant(Fake):
     def __init__(self, name: str) -> None:
         super().__init__(name)
         self.settings = {
-            "applications": {},  # client id -> {"secrets": [...], "assertions": [...]}
+            "applications": {},  # client id -> {"secrets": [...], "assertions": [...], "audience": ...}
             "resources": None,  # those that exist; None for all
             "job": {},  # whose job is vouched for, and by which token: {"client_id", "token"}
             "machine": {},  # header that its endpoint wants -> value
@@ -68,14 +75,14 @@ class Tenant(Fake):
             )
         if request.method == "POST" and request.path.endswith("/oauth2/v2.0/token"):
             form = {key: values[-1] for key, values in parse_qs(request.body.decode()).items()}
-            return self._token(form)
+            return self._token(form, request.host)
         if request.path.endswith("/oidc"):
             return self._vouch(request)
         if request.path.endswith(("/msi/token", "/metadata/identity/oauth2/token")):
             return self._of_machine(request)
         return Reply(status=404, body={"error": "not_found"})
 
-    def _token(self, form: dict[str, str]) -> Reply:
+    def _token(self, form: dict[str, str], host: str) -> Reply:
         app, scope = form.get("client_id", ""), form.get("scope", "").split(" ")[0]
         resource = scope.removesuffix("/.default")
         known = self.settings["applications"].get(app)
@@ -89,6 +96,8 @@ class Tenant(Fake):
         if form.get("client_assertion_type") == _ASSERTION:
             if form.get("client_assertion") not in known.get("assertions", ()):
                 return self._refused("AADSTS700024", "invalid_client", 401, app=app)
+            if (audience := known.get("audience")) not in {None, _AUDIENCES[host]}:
+                return self._refused("AADSTS700212", "invalid_client", 401, audience=audience)
         elif form.get("client_secret") not in known.get("secrets", ()):
             return self._refused("AADSTS7000215", "invalid_client", 401, app=app)
         if self.settings["resources"] is not None and resource not in self.settings["resources"]:
@@ -103,7 +112,8 @@ class Tenant(Fake):
         if request.headers.get("authorization") != f"Bearer {job['token']}":
             return Reply(status=401, body={"message": "no job"})
         word = f"word-{uuid.uuid4()}"
-        self.settings["applications"][job["client_id"]]["assertions"] = [word]
+        application = self.settings["applications"][job["client_id"]]
+        application |= {"assertions": [word], "audience": request.query.get("audience")}
         return Reply(body={"oidcToken": word} if request.method == "POST" else {"value": word})
 
     def _of_machine(self, request: Request) -> Reply:
