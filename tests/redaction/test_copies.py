@@ -12,6 +12,7 @@ from io import StringIO
 from pathlib import Path
 from urllib.parse import unquote
 
+import dask
 import psutil
 import pytest
 from distributed import Client, LocalCluster
@@ -33,6 +34,7 @@ from tests.redaction.scene import ROWS, Listening, Scene, Services, removed_file
 from tests.services.azurite import Azurite
 from tests.services.postgresql import OwnServer, PostgreSQL
 
+_LIMIT_BYTES = 1 << 40
 TABLE, LAKE = "datastore://warehouse/public/orders", "datastore://lake/orders/"
 COMMANDS = (
     "stores",
@@ -155,12 +157,15 @@ def played(scene: Scene, folder: Path) -> None:
         scene.copy(TABLE, "datastore://signed/threads/", executor=listening)
         scene.places.note("sent", b"".join(listening.sent))
     with (
+        # Of the limit, one byte: whatever a worker holds is written to disk at once.
+        dask.config.set({"distributed.worker.memory.target": 1 / _LIMIT_BYTES}),
         LocalCluster(  # type: ignore[no-untyped-call]
             n_workers=1,
             processes=False,
             protocol="tcp",
             host="127.0.0.1",
             dashboard_address=None,
+            memory_limit=_LIMIT_BYTES,
             local_directory=str(folder / "tmp"),
         ) as cluster,
         Client(cluster) as client,  # type: ignore[no-untyped-call]
@@ -193,6 +198,8 @@ def test_no_copy_tells_a_secret(scene: Scene, secrets: tuple[Planted, ...]) -> N
         told = [text for name, text in scene.places.items() if name.startswith(place)]
         assert any(len(text) > 20 for text in told), place
     assert all(scene.places[f"$ {words}"] for words in COMMANDS)
+    spilled = [name for name in scene.places if "/dask-scratch-space/" in name]
+    assert any("/storage/" in name for name in spilled), spilled
     for ending in (".receipt", "scratch.duckdb"):
         assert any(name.endswith(ending) for name in scene.places), ending
     for package in ("azure", "datastores", "distributed", "msal", "urllib3"):

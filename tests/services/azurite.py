@@ -106,14 +106,17 @@ class OwnServer:
 
     def _command(self, folder: Path, port: int) -> list[str]:
         place = ("--blobHost", LOOPBACK, "--blobPort", str(port))
+        kept: tuple[str, ...] = _IN_MEMORY
         tls: tuple[str, ...] = ()
-        environment = ["/usr/bin/env", f"AZURITE_ACCOUNTS={ACCOUNT}:{self.account_key}"]
+        variables: list[str] = []
         if (files := self._certificates) is not None:
             tls = ("--cert", str(files.certificate), "--key", str(files.key), "--oauth", "basic")
             # It reads the source of a copy by its address, as a client of itself.
-            environment.append(f"NODE_EXTRA_CA_CERTS={files.authority}")
-        kept = ("--location", str(folder)) if self._on_disk else _IN_MEMORY
-        return [*environment, *self._program, *place, *kept, *_OPTIONS, *tls]
+            variables.append(f"NODE_EXTRA_CA_CERTS={files.authority}")
+        if self._on_disk:
+            kept = ("--location", str(folder))
+            variables.append(f"AZURITE_ACCOUNTS={ACCOUNT}:{self.account_key}")
+        return ["/usr/bin/env", *variables, *self._program, *place, *kept, *_OPTIONS, *tls]
 
 
 class ContainerServer:
