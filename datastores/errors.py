@@ -23,7 +23,6 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-import ssl
 from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar, Self
 
@@ -102,18 +101,6 @@ def did_you_mean(name: object, known: Iterable[str], listed: str) -> str:
     close = difflib.get_close_matches(str(name), names, n=1)
     hint = f"Did you mean {close[0]!r}? " if close else ""
     return f"{hint}{listed} {', '.join(names) or 'none'}"
-
-
-def is_untrusted(error: BaseException | None) -> bool:
-    """Return whether a chain of causes holds a certificate that could not be verified."""
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        if isinstance(error, ssl.SSLCertVerificationError):
-            return True
-        seen.add(id(error))
-        # azure-core keeps what it met in an attribute.
-        error = getattr(error, "inner_exception", None) or error.__cause__ or error.__context__
-    return False
 
 
 def without_frames(error: DatastoreError) -> DatastoreError:

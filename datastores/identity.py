@@ -26,6 +26,7 @@ from datastores.errors import (
     did_you_mean,
 )
 from datastores.secrets import Resolver, Secret, SecretRef
+from datastores.trust import readable
 
 if TYPE_CHECKING:
     from azure.core.credentials import AccessToken, AccessTokenInfo
@@ -291,6 +292,7 @@ class Identity:
                 f"{self} needs the package 'azure-identity', which is not installed",
                 advice="pip install 'datastores[identity]'",
             ) from error
+        readable(self.ca_bundle)
         failure: str | None = None
         # Some look at the environment already here.
         try:
@@ -337,6 +339,9 @@ def _try(credential: Any, name: str, method: str, *scopes: str, **options: Any) 
     # Not raised from here: the packages' frames hold the client secret.
     try:
         return getattr(credential, method)(*scopes, **options)
+    except DatastoreError:
+        # An identity's own: a wrong setting is a ValueError too.
+        raise
     except _errors_of_azure() as error:
         from datastores.secrets.sign_in_errors import no_token
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing_extensions import override
 
 from datastores.errors import ConfigurationError, ConnectionFailedError
+from datastores.trust import trusting
 
 # Where Azure's public names end; a private endpoint's DNS zone is the same with a word before it.
 _AZURE = (".windows.net", ".azure.com", ".azure.net")
@@ -82,9 +83,11 @@ def handshake(endpoint: Endpoint, connection: socket.socket) -> str:
     """Begin TLS as a client of the service does, verified; return the protocol's version.
 
     Raises:
-        ConfigurationError: The server offers none, or its certificate is not trusted.
+        ConfigurationError: The server offers none, or its certificate is not trusted, or `ca_bundle`
+            is no file of certificates.
         ConnectionFailedError: It answers something else, or not at all.
     """
+    context = trusting(endpoint.ca_bundle)
     try:
         if endpoint.tls_request:
             connection.sendall(endpoint.tls_request)
@@ -94,7 +97,6 @@ def handshake(endpoint: Endpoint, connection: socket.socket) -> str:
                     target=str(endpoint),
                     advice="Turn TLS on at the server; tls: disable would send all in clear",
                 )
-        context = ssl.create_default_context(cafile=endpoint.ca_bundle)
         with context.wrap_socket(connection, server_hostname=endpoint.host) as verified:
             return verified.version() or "TLS"
     except ssl.SSLCertVerificationError as error:

@@ -27,6 +27,7 @@ from datastores.secrets.cache import LIFETIME_SECONDS, Fetched, Keeping, SecretC
 from datastores.secrets.reference import SecretRef, in_vault
 from datastores.secrets.secret import Secret
 from datastores.secrets.vault_address import host_of_vault
+from datastores.trust import readable
 
 if TYPE_CHECKING:
     from azure.keyvault.secrets import KeyVaultSecret, SecretClient
@@ -250,10 +251,9 @@ class KeyVault:
                 "a Key Vault reference needs the package 'azure-keyvault-secrets', which is not installed",
                 advice="pip install 'datastores[key_vault]'",
             ) from error
+        verify = readable(self.ca_bundle) or True
         # Its own retries wait as long as the service says, whatever the deadline.
-        return SecretClient(
-            self.url, self.credential, retry_total=0, connection_verify=self.ca_bundle or True
-        )
+        return SecretClient(self.url, self.credential, retry_total=0, connection_verify=verify)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

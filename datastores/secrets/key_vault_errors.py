@@ -27,10 +27,10 @@ from datastores.errors import (
     PermissionDeniedError,
     PreconditionFailedError,
     RateLimitedError,
-    is_untrusted,
     without_frames,
 )
 from datastores.secrets.sign_in_errors import first_sentence, no_token
+from datastores.trust import is_untrusted
 
 NO_ROLE = "ForbiddenByRbac"
 

@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -111,6 +112,14 @@ class TlsConformance:
 
     def test_an_authority_is_trusted_by_name(self, tls_server: TlsServer) -> None:
         self._sign_in(tls_server, tls_server.credentials)
+
+    def test_what_is_no_file_of_authorities_is_named(
+        self, tls_server: TlsServer, tmp_path: Path
+    ) -> None:
+        (tmp_path / "no.pem").write_text("none")
+        for name, reason in (("missing.pem", "no such file"), ("no.pem", "no certificates in PEM")):
+            with pytest.raises(ConfigurationError, match=f"ca_bundle: .*{name}: .*{reason}"):
+                self._sign_in(tls_server, tls_server.credentials, ca_bundle=str(tmp_path / name))
 
     def test_a_server_without_tls_is_sent_nothing_secret(self, tls_server: TlsServer) -> None:
         for planted in tls_server.planted:

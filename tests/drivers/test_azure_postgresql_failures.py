@@ -179,6 +179,28 @@ def test_a_connection_string_is_enough(database: Database, monkeypatch: pytest.M
     assert PLANTED not in locals_shown(caught.value)
 
 
+def test_a_connection_string_says_whom_to_trust(database: Database) -> None:
+    login = database.owner
+    text = (
+        f"host={login.host} port={login.port} dbname={login.database} user={login.username} "
+        f"password={login.password} sslrootcert={{}}"
+    )
+
+    def tables(file: str, **fields: Any) -> Any:
+        string = Secret(text.format(file))
+        with AzurePostgreSQLDriver(
+            AzurePostgreSQLConfig(connection_string=string, **fields)
+        ) as driver:
+            return driver.tables()
+
+    assert tables(str(login.ca_file)) == []
+    assert tables("/missing.pem", ca_bundle=str(login.ca_file)) == []
+    with pytest.raises(ConfigurationError, match="is not trusted"):
+        tables("system")
+    with pytest.raises(ConfigurationError, match=r"missing\.pem"):
+        tables("/missing.pem")
+
+
 @pytest.mark.parametrize(
     "fields",
     [

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from datastores import Identity
-from datastores.errors import AuthenticationError, ConnectionFailedError
+from datastores.errors import AuthenticationError, ConfigurationError, ConnectionFailedError
 from datastores.identity import KINDS, token_for
 from datastores.secrets import Secret
 from tests.services import tokens
@@ -169,6 +169,16 @@ def test_a_long_job_is_vouched_for_anew(
 def test_a_job_is_vouched_for_in_another_cloud(give: Give, tenant: Tenant) -> None:
     """Each cloud takes only a word that is addressed to itself."""
     assert is_of(tenant, give("github_actions", authority_url=f"https://{ENDING_CHINA}"))
+
+
+def test_what_is_no_file_of_authorities_is_named(give: Give, tmp_path: Path) -> None:
+    (tmp_path / "no.pem").write_text("none")
+    for name in ("service_principal", "github_actions", "default"):
+        secret = {"client_secret": Secret(FIRST_SECRET)} if name == "service_principal" else {}
+        for file in ("missing.pem", "no.pem"):
+            identity = give(name, ca_bundle=str(tmp_path / file), **secret)
+            with pytest.raises(ConfigurationError, match=f"ca_bundle: .*{file}: "):
+                token_for(identity, RESOURCE)
 
 
 def test_what_is_no_job_of_githubs(

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -213,6 +214,13 @@ def test_a_certificate_of_somebody_else(
     error = refusal_of(opened(ca_bundle=str(certificates.stranger)), ConfigurationError)
     assert "is not trusted" in str(error)
     assert "ca_bundle" in str(error)
+
+
+def test_what_is_no_file_of_authorities_is_named(opened: Open, tmp_path: Path) -> None:
+    (tmp_path / "no.pem").write_text("none")
+    for name in ("missing.pem", "no.pem"):
+        error = refusal_of(opened(ca_bundle=str(tmp_path / name)), ConfigurationError)
+        assert f"{name}: " in str(error)
 
 
 def test_entra_that_is_busy_is_asked_again(vault: Vault, opened: Open) -> None:

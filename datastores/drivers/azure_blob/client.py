@@ -28,6 +28,7 @@ from datastores.errors import (
     DatastoreWarning,
 )
 from datastores.secrets import Resolver, Secret, SecretRef
+from datastores.trust import readable
 
 T = TypeVar("T")
 
@@ -285,7 +286,7 @@ async def _closed(service: BlobServiceClient) -> None:
 
 
 def _options(config: AzureBlobConfig) -> dict[str, Any]:
-    verify: str | bool = config.ca_bundle or True
+    verify: str | bool = readable(config.ca_bundle) or True
     if config.tls == "disable":
         warnings.warn(
             "tls: disable accepts any certificate; say ca_bundle where the authority is your own",

@@ -28,9 +28,9 @@ from datastores.errors import (
     PermissionDeniedError,
     PreconditionFailedError,
     RateLimitedError,
-    is_untrusted,
     without_frames,
 )
+from datastores.trust import is_untrusted
 
 T = TypeVar("T")
 

@@ -93,7 +93,7 @@ class Client:
         return endpoint_of(
             str(place["host"]),
             int(place["port"]),
-            ca_bundle=self.config.ca_bundle,
+            ca_bundle=place["sslrootcert"],
             tls=self.config.tls == "verify",
         )
 
@@ -212,7 +212,7 @@ class Client:
         verify = config.tls == "verify"
         return given | {
             "sslmode": "verify-full" if verify else "disable",
-            "sslrootcert": (config.ca_bundle or system_ca_bundle()) if verify else "",
+            "sslrootcert": (given["sslrootcert"] or system_ca_bundle()) if verify else "",
             "gssencmode": "disable",
             # Passwords come from the config, and from no file that happens to be there.
             "passfile": os.devnull,
@@ -238,9 +238,11 @@ class Client:
             "port": config.port,
             "dbname": config.database_name,
             "user": config.username,
+            "sslrootcert": config.ca_bundle,
         }
         given |= {name: value for name, value in named.items() if value is not None}
         given.setdefault("port", _PORT)
+        given.setdefault("sslrootcert", None)
         for name in ("host", "dbname", "user"):
             if not given.get(name):
                 raise ConfigurationError(f"the connection string names no {name}")
@@ -299,7 +301,10 @@ def _revealed(arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def _parsed(text: Secret) -> dict[str, Any]:
-    """Return a connection string's parts, the password wrapped; an error quotes none of it."""
+    """Return a connection string's parts, the password wrapped; an error quotes none of it.
+
+    Of what it says about TLS only whom to trust counts: whether to verify is the config's.
+    """
     result: dict[str, Any] | None = None
     # Raised outside, and without the text in a variable: tracebacks may show variables.
     with contextlib.suppress(psycopg.Error):
@@ -309,7 +314,10 @@ def _parsed(text: Secret) -> dict[str, Any]:
             for name, value in conninfo_to_dict(
                 re.sub(r"^(\w+)\+\w+://", r"\1://", text.reveal())
             ).items()
-            if not name.startswith("ssl") or name in _SECRETS
+            if not name.startswith("ssl")
+            or name in _SECRETS
+            # What `system` means, we look up ourselves.
+            or (name == "sslrootcert" and value != "system")
         }
     if result is None:
         raise ConfigurationError(

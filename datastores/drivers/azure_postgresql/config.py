@@ -35,7 +35,8 @@ class AzurePostgreSQLConfig(AzureConfig):
     """With an identity the name of its role, in exact case."""
     password: Secret | SecretRef | None = credential("password", secret=True)
     connection_string: Secret | SecretRef | None = credential("connection_string", secret=True)
-    """As libpq or SQLAlchemy write it: `postgresql://...` or `host=... dbname=...`."""
+    """As libpq or SQLAlchemy write it: `postgresql://...` or `host=... dbname=...`. Its `sslrootcert` is
+    `ca_bundle`, where that is None; its `sslmode` is not asked, since `tls` says it."""
 
     @override
     def __post_init__(self) -> None:
