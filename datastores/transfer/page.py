@@ -10,7 +10,7 @@ from datastores import __version__
 from datastores.display import format_bytes
 from datastores.transfer.markup import element, page, table, terms
 from datastores.transfer.plan import COLUMN_HEADS, DRIFT_HEADS, CopyPlan, unfit_lines
-from datastores.transfer.report import CopyReport, rejected_words, speed
+from datastores.transfer.report import CopyReport, rejected_words
 from datastores.transfer.timeline import timeline, workers_of
 
 
@@ -66,8 +66,8 @@ def _figures(report: CopyReport) -> Iterator[tuple[str, str]]:
     else:
         yield f"{report.rows:,}", "rows copied"
     yield f"{report.seconds:,.2f} s", "in all"
-    if report.rows is not None:
-        yield speed(report.rows, report.seconds), "rows a second"
+    if report.speed is not None:
+        yield report.speed, "rows a second"
     yield format_bytes(report.bytes_read), "read"
     yield format_bytes(report.bytes_written), "written"
     yield format_bytes(report.peak_memory_bytes), "peak memory"

@@ -92,6 +92,15 @@ class CopyReport:
         return self.plan.parts_kept
 
     @property
+    def speed(self) -> str | None:
+        """Rows a second with three digits that count; None of files, or if an earlier call copied some."""
+        if self.rows is None or self.parts_kept:
+            return None
+        speed = self.rows / max(self.seconds, 1e-9)
+        digits = max(len(str(int(speed))) - 3, 0)
+        return f"{round(speed, -digits):,.0f}"
+
+    @property
     def workers(self) -> int:
         """How many ran at once."""
         return self.plan.workers
@@ -134,9 +143,7 @@ class CopyReport:
     def __str__(self) -> str:
         what = f"{self.rows:,} rows" if self.rows is not None else f"{self.files:,} files"
         sizes = f"{format_bytes(self.bytes_read)} read, {format_bytes(self.bytes_written)} written"
-        costs = []
-        if self.rows is not None:
-            costs.append(f"{speed(self.rows, self.seconds)} rows/s")
+        costs = [f"{self.speed} rows/s"] if self.speed is not None else []
         if self.peak_memory_bytes is not None:
             costs.append(f"peak memory {format_bytes(self.peak_memory_bytes)}")
         cost = f" ({', '.join(costs)})" if costs else ""
@@ -169,10 +176,3 @@ def rejected_words(unfit: Unfit | None, place: str) -> str:
     if not count:
         return f"no row was rejected; {place} is as it was"
     return f"{count:,} rejected {'row is' if count == 1 else 'rows are'} in {place}"
-
-
-def speed(rows: int, seconds: float) -> str:
-    """Return rows a second with three digits that count: `306,000`."""
-    speed = rows / max(seconds, 1e-9)
-    digits = max(len(str(int(speed))) - 3, 0)
-    return f"{round(speed, -digits):,.0f}"

@@ -94,6 +94,8 @@ def test_the_same_call_goes_on_from_an_interrupt(
     plans: list[Any] = []
     report = again(progress=told.append, on_plan=plans.append)
     assert report.parts_kept > 0
+    assert "rows/s" not in str(report)
+    assert "rows a second" not in report.to_html()
     assert plans[0].parts_kept == report.parts_kept
     assert f"{report.parts_kept} of {report.parts} parts are there" in str(plans[0])
     after = content(workspace, store, "target")
