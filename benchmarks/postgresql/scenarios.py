@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmarks.harness import Contender, Goal, Scenario, Stage
 from benchmarks.postgresql.server import BenchmarkServer
-from benchmarks.postgresql.stages import ROW_GROUP_ROWS, FromParquet, Reading, ToParquet
+from benchmarks.postgresql.stages import ROW_GROUP_ROWS, FromParquet, IntoTable, Reading, ToParquet
 from benchmarks.postgresql.tables import TABLES as FILLED
 
 _PACKAGE = "benchmarks.postgresql.contenders"
@@ -179,21 +179,27 @@ def append(table: str) -> Scenario:
 
 
 def memory(name: str, call: str, **arguments: Any) -> Scenario:
-    """The peak at the rows that were asked for, and at four times as many."""
-    ours = _ours("ours", call, **arguments)
-    quarter = Contender(
-        name="ours, a quarter of the rows",
-        call=ours.call,
-        arguments=arguments,
-        variables=ours.variables,
-        fraction=4,
+    """The peak at a sixteenth of the rows that were asked for, at a quarter, and at all."""
+    shares = {"a sixteenth of the rows": 16, "a quarter of the rows": 4, "all rows": 1}
+    contenders = tuple(
+        Contender(
+            name=share,
+            call=f"{_PACKAGE}.ours:{call}",
+            arguments=arguments,
+            variables=_COMPILED,
+            fraction=fraction,
+        )
+        for share, fraction in shares.items()
     )
     return Scenario(
         name=f"memory: {name}",
-        table="lineitem, 4 x the rows",
-        subject="ours",
-        contenders=(quarter, ours),
-        goals=(Goal(figure=_PEAK, of="ours", over=quarter.name, at_most=_SAME),),
+        table="lineitem",
+        subject="all rows",
+        contenders=contenders,
+        goals=tuple(
+            Goal(figure=_PEAK, of="all rows", over=one.name, at_most=_SAME)
+            for one in contenders[:-1]
+        ),
     )
 
 
@@ -201,7 +207,7 @@ def scenarios(
     kind: str, tables: list[str], server: BenchmarkServer, folder: Path
 ) -> list[tuple[Scenario, Stage]]:
     """Return the scenarios of a kind, and where each is run."""
-    reading, parquet = Reading(server), ToParquet(server, folder)
+    reading, parquet, copying = Reading(server), ToParquet(server, folder), IntoTable(server)
     creating, appending = (FromParquet(server, folder, make_table=make) for make in (False, True))
     by_kind: dict[str, list[tuple[Scenario, Stage]]] = {
         "read": [(make(table), reading) for table in tables for make in (read_one, read_two)],
@@ -213,8 +219,20 @@ def scenarios(
         ],
         "memory": [
             (memory("read", "read", connections=1), reading),
-            (memory("to Parquet", "to_parquet", workers=1), parquet),
-            (memory("from Parquet", "from_parquet", workers=1, mode="create"), creating),
+            *(
+                pair
+                for count, words in ((1, "1 worker"), (2, "2 workers"))
+                for pair in (
+                    (memory(f"to a table, {words}", "to_table", workers=count), copying),
+                    (memory(f"to Parquet, {words}", "to_parquet", workers=count), parquet),
+                    (
+                        memory(
+                            f"from Parquet, {words}", "from_parquet", workers=count, mode="create"
+                        ),
+                        creating,
+                    ),
+                )
+            ),
         ],
     }
     return [one for name, found in by_kind.items() if kind in {name, "all"} for one in found]

@@ -1,4 +1,4 @@
-"""What a run is given and what it leaves: reading, to Parquet, and from Parquet."""
+"""What a run is given and what it leaves: reading, to Parquet, and into a table from one or from Parquet."""
 
 from __future__ import annotations
 
@@ -71,25 +71,14 @@ class ToParquet(Reading):
         return figures
 
 
-class FromParquet(Reading):
-    """One file becomes a table, whose rows are counted afterwards; then it is dropped."""
-
-    def __init__(self, server: BenchmarkServer, folder: Path, *, make_table: bool) -> None:
-        super().__init__(server)
-        self._folder = folder
-        self._make_table = make_table
+class IntoTable(Reading):
+    """Rows become a table, which are counted afterwards; then it is dropped."""
 
     @override
     def before(self, scenario: Scenario, contender: Contender) -> Mapping[str, Any]:
         given = super().before(scenario, contender)
-        # Who sends ready bytes needs a table that is there.
-        make = self._make_table or contender.call.endswith("raw:write")
         for name, one in given.items():
-            source = one["table"]
-            one["file"] = str(self._file(source))
-            one["table"] = f"result_{name}"
-            if make:
-                self.server.run(f"CREATE TABLE result_{name} (LIKE {source})")
+            one["target"] = f"result_{name}"
         self.server.settle()
         return given
 
@@ -103,6 +92,29 @@ class FromParquet(Reading):
         self.server.run("DROP TABLE IF EXISTS result_measured, result_warm_up")
         self.server.settle()
         return {"rows": float(rows)}
+
+
+class FromParquet(IntoTable):
+    """The rows are those of one file."""
+
+    def __init__(self, server: BenchmarkServer, folder: Path, *, make_table: bool) -> None:
+        super().__init__(server)
+        self._folder = folder
+        self._make_table = make_table
+
+    @override
+    def before(self, scenario: Scenario, contender: Contender) -> Mapping[str, Any]:
+        given = super().before(scenario, contender)
+        # Who sends ready bytes needs a table that is there.
+        make = self._make_table or contender.call.endswith("raw:write")
+        for one in given.values():
+            source = one["table"]
+            one["file"] = str(self._file(source))
+            one["table"] = one.pop("target")
+            if make:
+                self.server.run(f"CREATE TABLE {one['table']} (LIKE {source})")
+        self.server.settle()
+        return given
 
     def _file(self, table: str) -> Path:
         path = self._folder / f"{table}.parquet"

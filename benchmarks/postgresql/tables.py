@@ -61,5 +61,4 @@ class Table:
 TABLES: Mapping[str, Table] = {
     "lineitem": Table(query=_LINEITEM, share=1, key="l_orderkey"),
     "wide": Table(query=_WIDE, share=0.5, key="id"),
-    "lineitem, 4 x the rows": Table(query=_LINEITEM, share=4, key="l_orderkey"),
 }

@@ -55,6 +55,13 @@ def from_parquet(url: str, file: str, table: str, workers: int, mode: str) -> No
         )
 
 
+def to_table(url: str, table: str, target: str, workers: int) -> None:
+    """Copy a table into another one of the same server."""
+    with workspace(url, ".") as stores:
+        server = stores["server"]
+        copy(server / f"public/{table}", server / f"public/{target}", workers=workers)
+
+
 def fetch(url: str, table: str) -> pa.Table:
     return _server(url).scan(f"public.{table}").to_arrow()
 
