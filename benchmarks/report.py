@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks.harness import Comparison, Goal, Result
 
-_MIB = 2**20
+MIB = 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +20,11 @@ class Figure:
     show: Callable[[float], str]
 
 
-_FIGURES = (
+FIGURES = (
     Figure("wall_seconds", "wall s", "{:.2f}".format),
     Figure("client_cpu_seconds", "client CPU s", "{:.2f}".format),
     Figure("server_cpu_seconds", "server CPU s", "{:.2f}".format),
-    Figure("peak_bytes", "peak MiB", lambda value: f"{value / _MIB:.0f}"),
+    Figure("peak_bytes", "peak MiB", lambda value: f"{value / MIB:.0f}"),
     Figure("file_bytes", "file MB", lambda value: f"{value / 1e6:.1f}"),
 )
 # Of the scenario's subject, divided by each contender's.
@@ -85,9 +85,7 @@ def _plain(result: Result) -> dict[str, Any]:
 def _scenario(comparison: Comparison) -> Iterator[str]:
     scenario, results = comparison.scenario, comparison.results
     subject = results.get(scenario.subject)
-    figures = [
-        one for one in _FIGURES if any(_has(result, one.name) for result in results.values())
-    ]
+    figures = [one for one in FIGURES if any(_has(result, one.name) for result in results.values())]
     ratios = [one for one in _RATIOS if one[0] in {figure.name for figure in figures}]
     yield f"{scenario.name}: {scenario.table} (ratios: {scenario.subject} / each)"
     heads = ["", *(one.head for one in figures), *(head for _, head in ratios), ""]
@@ -134,7 +132,7 @@ def _goal(goal: Goal) -> str:
 
 def _reached(goal: Goal, comparison: Comparison) -> list[str]:
     measured = comparison.outcome(goal)
-    unit = _MIB if goal.figure == "peak_bytes" and goal.over is None else 1
+    unit = MIB if goal.figure == "peak_bytes" and goal.over is None else 1
     shown = "-" if measured is None else f"{measured / unit:.2f}"
     verdict = "not measured" if measured is None else _YES[measured <= goal.at_most]
     return [shown, f"{goal.at_most / unit:.2f}", verdict]
