@@ -39,6 +39,8 @@ from datastores.types.text import parse_type
 # A row has to lie within two blocks, so the block grows when a longer one is met.
 _BLOCK_BYTES = 1 << 20
 _MAX_BLOCK_BYTES = 1 << 28
+# How Arrow says so; the second of a first row.
+_ROW_TOO_LONG = ("straddl", "Empty CSV")
 _ONE_CHARACTER = ("delimiter", "quote", "escape", "decimal_point")
 # Arrow has a handler for such rows too, which fails on those that are not UTF-8.
 _RAGGED = re.compile(r"Row #(\d+): Expected (\d+) columns, got (\d+): (.*)", re.DOTALL)
@@ -189,21 +191,27 @@ class CsvFormat(Format):
         """Return the file's column names, from its header or from what is known."""
         if not self.header and known is not None:
             return list(known.names)
-        with _translated(header=self.header), closing(self._source(file)) as source:
-            try:
-                reader = self._open(source, None, [], _BLOCK_BYTES)
-            except pa.ArrowInvalid as error:
-                if "Empty CSV" not in str(error):
-                    raise
-                raise DataError(
-                    "the file is empty: it has not even a header",
-                    advice="Remove it, or give header=False and types={...}",
-                ) from error
-            names = list(reader.schema.names)
+        with _translated(header=self.header):
+            names = self._first_names(file)
         if not self.header and len(self.types) == len(names):
             return list(self.types)
         check_names(names, names)
         return names
+
+    def _first_names(self, file: IO[bytes]) -> list[str]:
+        """Return the names that the file begins with; Arrow's own where it has no header."""
+        block = _BLOCK_BYTES
+        while True:
+            with closing(self._source(file)) as source:
+                try:
+                    return list(self._open(source, None, [], block).schema.names)
+                except pa.ArrowInvalid as error:
+                    if "Empty CSV" in str(error) and self._ends_within(file, block):
+                        raise DataError(
+                            "the file is empty: it has not even a header",
+                            advice="Remove it, or give header=False and types={...}",
+                        ) from error
+                    block = _larger(block, error)
 
     def _text(
         self, file: IO[bytes], names: list[str], wanted: list[str]
@@ -223,12 +231,14 @@ class CsvFormat(Format):
                 except pa.ArrowInvalid as error:
                     if "Empty CSV" in str(error) and not self.header:
                         return
-                    if "straddl" not in str(error) or block >= _MAX_BLOCK_BYTES:
-                        raise
+                    block = _larger(block, error)
                 else:
                     self._refuse_open_quote(file, source)
                     return
-            block *= 8
+
+    def _ends_within(self, file: IO[bytes], block: int) -> bool:
+        file.seek(0)
+        return len(packing.unpacked(file, self.compression).read(block + 1)) <= block
 
     def _source(self, file: IO[bytes]) -> CsvSource:
         file.seek(0)
@@ -305,6 +315,13 @@ def _translated(*, header: bool) -> Iterator[None]:
         raise _unreadable(error) from error
     except packing.DAMAGED as error:
         raise _unreadable(error) from error
+
+
+def _larger(block: int, error: pa.ArrowInvalid) -> int:
+    """Return the block to try next, or raise the error where a longer row is not its reason."""
+    if not any(one in str(error) for one in _ROW_TOO_LONG) or block >= _MAX_BLOCK_BYTES:
+        raise error
+    return block * 8
 
 
 def _unreadable(error: Exception) -> DataError:

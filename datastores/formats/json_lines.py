@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -35,6 +36,7 @@ _BLOCK_BYTES = 1 << 20
 _MAX_LINE_BYTES = 1 << 28
 # Deeper nesting is refused: the recursion of readers, ours and others', is bounded.
 _MAX_DEPTH = 64
+_NULL_LINE = re.compile(rb"\n[ \t\r]*null[ \t\r]*(?=\n|\Z)")
 _WRITE_ROWS = 4096
 _FIRST_INEXACT_INTEGER = 2.0**53
 _PARSE_ERRORS = (*CONVERSION_ERRORS, RecursionError)
@@ -218,6 +220,7 @@ def _exact(array: pa.Array, field: pa.Field, first_row: int) -> pa.Array:
 def _parsed(block: bytes, wire: pa.Schema, line: int, *, infer: bool = False) -> pa.Table:
     _refuse_deep(block, line)
     _refuse_other_encodings(block, line)
+    _refuse_null_lines(block, line)
     try:
         return json_values.parse_lines(block, wire, infer=infer)
     except _PARSE_ERRORS as error:
@@ -288,6 +291,14 @@ def _refuse_other_encodings(block: bytes, line: int) -> None:
     except UnicodeDecodeError as error:
         bad = line + block.count(b"\n", 0, error.start)
         raise DataError(f"line {bad} is not UTF-8", advice="JSON lines are UTF-8") from error
+
+
+def _refuse_null_lines(block: bytes, line: int) -> None:
+    # Arrow makes a row of NULLs of such a line, and ends the process where a block has no other.
+    text = b"\n" + block
+    if found := _NULL_LINE.search(text):
+        number = line + text.count(b"\n", 0, found.start())
+        raise DataError(f"line {number} is not a JSON object: {shown(found[0].strip())}")
 
 
 def _depth(text: bytes) -> int:

@@ -55,8 +55,8 @@ class RowPlan:
         """In about how many the source is divided."""
         self.read = self._plan_read()
         self.parts: list[Part] = []
-        if not len(self.read.schema):
-            self.copy = self._nothing_to_read()
+        if self.increment is not None and not len(self.read.schema):
+            self.copy = self._nothing_to_read(self.increment)
             return
         try:
             self._plan_rows(policies, rejects_parts)
@@ -234,10 +234,9 @@ class RowPlan:
             drift=Drift.parse(options.get("drift")),
         )
 
-    def _nothing_to_read(self) -> CopyPlan:
+    def _nothing_to_read(self, increment: FileIncrement | CursorIncrement) -> CopyPlan:
         """Return the plan of a copy for which there is no file, and so no columns."""
         options = self._asked.options
-        assert self.increment is not None  # noqa: S101  # else there are files
         return CopyPlan(
             job=self._asked.identity.job,
             source=self.source.label,
@@ -252,7 +251,7 @@ class RowPlan:
             columns=(),
             bulk_path="",
             publish="nothing is written",
-            new_files=self.increment.words(),
+            new_files=increment.words(),
         )
 
     def _copy_plan(self, write_plan: WritePlan, unfit: Unfit | None) -> CopyPlan:

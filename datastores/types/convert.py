@@ -92,7 +92,8 @@ class Conversion:
         names = list(source.names if columns is None else columns)
         if not source.names:
             raise SchemaMismatchError(
-                "a table without columns is not written", advice="Give it one column at least"
+                "a table without columns is not written, nor compared",
+                advice="Give it one column at least, or leave it out",
             )
         if not names:
             raise ConfigurationError("columns: names no column", advice="Name one at least")

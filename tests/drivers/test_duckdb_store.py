@@ -214,6 +214,18 @@ def test_publishing_what_was_discarded_says_so(driver: DuckDBDriver) -> None:
     assert driver.tables() == []
 
 
+def test_staging_that_is_discarded_while_it_is_written_says_so(driver: DuckDBDriver) -> None:
+    session = driver.begin(WriteRequest(table=ORDERS, schema=ROWS.schema))
+
+    def rows() -> Iterator[pa.RecordBatch]:
+        yield from ROWS.to_batches()
+        session.discard()
+
+    with pytest.raises(PreconditionFailedError, match="is gone"):
+        session.write("0", pa.RecordBatchReader.from_batches(ROWS.schema, rows()))
+    assert driver.tables() == []
+
+
 def test_names_that_differ_by_case_only_are_refused(driver: DuckDBDriver) -> None:
     write(driver, ORDERS, ROWS)
     for mode in (WriteMode.CREATE, WriteMode.REPLACE):

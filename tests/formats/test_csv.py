@@ -149,6 +149,19 @@ def test_values_longer_than_a_block() -> None:
     assert found == table
 
 
+def test_a_first_value_longer_than_a_block() -> None:
+    table = pa.table({"a": ["y" * 3_000_000, "x"], "b": ["1", "2"]})
+    assert read(write(table)) == table
+    plain = write(table, header=False)
+    assert read(plain, header=False, types={"a": "string", "b": "string"}) == table
+    assert read(plain, table.schema, header=False) == table
+
+
+def test_a_header_longer_than_a_block() -> None:
+    table = pa.table({"n" * 3_000_000: ["1"], "b": ["2"]})
+    assert read(write(table)) == table
+
+
 def test_decimal_comma_and_formats() -> None:
     table = pa.table(
         {

@@ -90,6 +90,8 @@ def test_whole_numbers_no_double_holds_are_refused(number: str) -> None:
         ('{"a":{}}', "column 'a'"),
         ('{"a":1', "is not a JSON object"),
         ("[1]", "is not a JSON object|cannot be read"),
+        ("null", "is not a JSON object"),
+        (" null\r", "is not a JSON object"),
         ("nonsense", "is not a JSON object"),
         ('{"a":1,"z":2}', "column 'z' is here and not in"),
         ('{"a":1,"a":2}', "cannot be read"),

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pytest
 
 import datastores
-from datastores import Workspace
+from datastores import Datastore, Workspace
 from datastores.errors import (
     AlreadyExistsError,
     ConfigurationError,
@@ -23,6 +23,8 @@ from datastores.errors import (
 from datastores.location import Location
 from datastores.transfer import CopyOptions
 from datastores.types.fields import without_metadata
+from tests.drivers.test_azure_postgresql import config_of
+from tests.services.postgresql import Database
 
 from .conftest import ROWS, staging_of
 
@@ -227,6 +229,33 @@ def test_an_empty_table_keeps_its_schema(workspace: Workspace, orders: pa.Table)
         assert report.rows == 0
         table = workspace["files"].scan(path).to_arrow()
         assert table.cast(without_metadata(table.schema)).equals(orders.slice(0, 0))
+
+
+@pytest.mark.parametrize("path", ["orders.csv", "orders.jsonl", "orders.parquet", "orders/"])
+def test_files_that_are_replaced_are_verified_with_their_new_types(
+    workspace: Workspace, path: str
+) -> None:
+    files, warehouse = workspace["files"], workspace["warehouse"]
+    files.write_table(path, pa.table({"id": ["one", "two"]}))
+    warehouse.write_table("orders", pa.table({"id": [1, 2, 3]}))
+    source = warehouse / "orders"
+    report = datastores.copy(source, files / path, mode="replace", verify=True)
+    assert report.digest is not None
+    assert files.scan(path).schema.field("id").type == pa.int64()
+
+
+def test_a_table_without_columns_is_refused(workspace: Workspace, database: Database) -> None:
+    database.run("CREATE TABLE bare ()")
+    with Datastore.from_config(config_of(database.owner)) as server:
+        source, target = server / "public/bare", workspace["files"] / "bare/"
+        for refused in (
+            lambda: datastores.copy(source, target),
+            lambda: datastores.copy_all(server, target),
+            lambda: datastores.verify(source, source),
+        ):
+            with pytest.raises(SchemaMismatchError, match="without columns"):
+                refused()
+    assert not workspace["files"].exists("bare")
 
 
 def test_verify_finds_rows_that_came_in_between(workspace: Workspace, orders: pa.Table) -> None:

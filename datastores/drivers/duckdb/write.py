@@ -73,7 +73,8 @@ class DuckDBWriteSession(WriteSession):
         path = self.folder / f"{quote(part, safe='')}-{uuid.uuid4().hex}.arrow"
         try:
             rows = self._stage(path, batches)
-            size = path.stat().st_size
+            with _disk_errors(path):
+                size = path.stat().st_size
         except BaseException:
             path.unlink(missing_ok=True)
             raise
@@ -361,6 +362,12 @@ def _note(
 def _disk_errors(path: Path, operation: str = "write") -> Iterator[None]:
     try:
         yield
+    except FileNotFoundError as error:
+        # The same copy, called twice at once: the call that ends first removes what is staged.
+        raise PreconditionFailedError(
+            f"the staged {path.name} is gone: another call published its job, or forgot it",
+            advice="Look at the target, and copy again if it lacks the rows",
+        ) from error
     except OSError as error:
         raise DriverError(
             f"could not {operation} the staged {path.name}: {error.strerror or error}",
