@@ -96,9 +96,9 @@ def _refuse_undecodable(url: str) -> None:
         ) from None
 
 
-def check_name(name: str) -> str:
-    """Return a datastore's name unchanged, or refuse it."""
-    if not _NAME.fullmatch(name):
+def check_name(name: object) -> str:
+    """Return a datastore's name unchanged, or refuse it: a number is not the text that was written."""
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise ConfigurationError(
             f"{name!r} is not a datastore name",
             advice="A name begins with a letter or digit and holds letters, digits, '_', '-' and '.'",

@@ -112,6 +112,18 @@ def test_one_azure_ml_document_is_a_workspace(tmp_path: Path) -> None:
         ("datastores: []\n", ConfigurationError, "mapping from names"),
         ("datastores:\n  a: {type: memory}\n  a: {type: memory}", ConfigurationError, "twice"),
         ("x: &x 1\ndatastores: *x", ConfigurationError, "aliases are not read"),
+        ("datastores: *x", ConfigurationError, "aliases are not read"),
+        ("datastores: {a: {type: !!int x}}", ConfigurationError, "tags are not read"),
+        ("? [a]\n: 1", ConfigurationError, "line 1, column 3: a key is a text"),
+        ("datastores:\n\ta: 1", ConfigurationError, "Indent with spaces"),
+        ("x: 0b_", ConfigurationError, "is not YAML: ValueError"),
+        (f"x: {'1' * 5_000}", ConfigurationError, "is not YAML: ValueError"),
+        ("[" * 2_000, ConfigurationError, "is not YAML: RecursionError"),
+        ("default: [a]", ConfigurationError, "['a'] is not a datastore name"),
+        ("default: 7\ndatastores: {7: {type: memory}}", ConfigurationError, "7 is not a datastore"),
+        ("datastores: {a: {type: memory, name: b}}", ConfigurationError, "names it 'b'"),
+        ("datastores: {a: {type: [local]}}", ConfigurationError, "Such as type: local"),
+        ("vaults: {a: {identity: [default]}}", ConfigurationError, "['default'] is not known"),
         ("datastores: [", ConfigurationError, "line 1"),
         ("", ConfigurationError, "holds no datastores"),
         ("datastores: {'a/b': {type: memory}}", ConfigurationError, "not a datastore name"),
@@ -126,6 +138,41 @@ def test_what_is_wrong_is_named(
     with pytest.raises(error) as caught:
         Workspace.load(path)
     assert words in str(caught.value)
+
+
+def test_names_are_texts_as_they_stand(tmp_path: Path) -> None:
+    path = tmp_path / "datastores.yaml"
+    names = ["no", "007", "1.10", "0x1", "1", "2026-13-45"]
+    entries = "".join(f"  {name}: {{type: memory, description: {name}}}\n" for name in names)
+    path.write_text(f"datastores:\n{entries}")
+    workspace = Workspace.load(path)
+    assert list(workspace) == names
+    assert workspace["2026-13-45"].description == "2026-13-45"
+    workspace.save(path)
+    assert list(Workspace.load(path)) == names
+
+
+@pytest.mark.parametrize(
+    "written", ["!hunter2", "!hunter2!x", "&hunter2 x", "*hunter2", "!!hunter2"]
+)
+def test_an_error_shows_no_password_that_looks_like_yaml(tmp_path: Path, written: str) -> None:
+    path = tmp_path / "datastores.yaml"
+    store = f"{{type: postgresql, credentials: {{password: {written} }}}}"
+    path.write_text(f"datastores: {{a: {store}}}")
+    with pytest.raises(ConfigurationError, match="line 1") as caught:
+        Workspace.load(path)
+    assert "hunter2" not in str(caught.value)
+    assert "in quotes" in str(caught.value)
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "datastores.yaml"
+    path.write_bytes(GOOD.encode("utf-16"))
+    with pytest.raises(ConfigurationError, match="is not UTF-8"):
+        Workspace.load(path)
+    # A file, which no process may read from its beginning.
+    with pytest.raises(ConfigurationError, match="cannot be read: Input/output error"):
+        Workspace.load("/proc/self/mem")
 
 
 def test_a_typo_in_a_name(file: Path) -> None:

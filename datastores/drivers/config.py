@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self, get_type_hints
@@ -62,7 +63,9 @@ class DriverConfig:
 
     @classmethod
     def _read(cls, given: dict[str, Any]) -> Self:
-        credentials = given.pop("credentials", None) or {}
+        credentials = given.pop("credentials", None)
+        if credentials is None:
+            credentials = {}
         if not isinstance(credentials, Mapping):
             raise ConfigurationError("credentials: is a mapping, such as {account_key: env:NAME}")
         known = {one.name: one for one in cls.settings()}
@@ -82,7 +85,7 @@ class DriverConfig:
             else _checked(name, value, hints[name])
             for name, value in given.items()
         }
-        if missing := [name for name in cls.required_fields() if name not in values]:
+        if missing := [name for name in cls.required_fields() if values.get(name, "") == ""]:
             raise ConfigurationError(
                 f"{cls.type_name}: {', '.join(missing)} must be given",
                 advice=f"Known keys are {', '.join([*open_keys, *secret_keys])}",
@@ -207,4 +210,6 @@ def _checked(name: str, value: Any, hint: Any) -> Any:
     if type(value) not in allowed and not (float in allowed and type(value) is int):
         words = " or ".join(one.__name__ for one in allowed)
         raise ConfigurationError(f"{name}: {value!r} is not of type {words}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ConfigurationError(f"{name}: {value!r} is not a finite number")
     return value
