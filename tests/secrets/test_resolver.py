@@ -150,6 +150,9 @@ def test_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         Resolver().resolve(ref)
     monkeypatch.setenv("DATASTORES_TEST_SECRET", "")
     assert Resolver().resolve(ref).reveal() == ""
+    monkeypatch.setenv("DATASTORES_TEST_SECRET", "hunter2\udcff")
+    with pytest.raises(ConfigurationError, match="is not UTF-8"):
+        Resolver().resolve(ref)
 
 
 def test_fields(monkeypatch: pytest.MonkeyPatch) -> None:

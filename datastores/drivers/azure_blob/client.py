@@ -218,7 +218,7 @@ class Connection:
         try:
             if config.connection_string is not None:
                 return BlobServiceClient.from_connection_string(
-                    self._reveal(config.connection_string), **options
+                    self._reveal(config.connection_string).strip(), **options
                 )
             assert config.url is not None  # noqa: S101  # the config has looked
             return BlobServiceClient(config.url, credential=self._credential(config.url), **options)
@@ -239,8 +239,12 @@ class Connection:
                 str(config.account_name), self._reveal(config.account_key)
             )
         if config.sas_token is not None:
+            if "://" in self._reveal(config.sas_token):
+                raise ConfigurationError(
+                    "the SAS token is a whole address", advice="Give what follows its '?'"
+                )
             # As text it is part of the addresses that server-side copies read from.
-            return self._reveal(config.sas_token).lstrip("?")
+            return self._reveal(config.sas_token).strip().lstrip("?")
         if self._signed_in is None:
             raise ConfigurationError(
                 "no credentials for the account",
