@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from typing import IO, Any
 
 from datastores.drivers.base import require
@@ -61,7 +62,8 @@ class FileCalls(Store):
                 with self.filesystem.open(path, flag) as file:
                     file.write(data)
             except AlreadyExistsError as error:
-                error.advice = "Say mode='replace' to write it anew; nothing was changed"
+                if self.filesystem.isfile(path):
+                    error.advice = "Say mode='replace' to write it anew; nothing was changed"
                 raise
 
     def list(self, path: str = "", *, recursive: bool = False) -> Listing:
@@ -104,11 +106,15 @@ class FileCalls(Store):
                 raise PermissionDeniedError(
                     "the root of a datastore is not deleted", advice="Name a folder in it"
                 )
-            if self.filesystem.isdir(path) and not recursive:
+            if not self.filesystem.isdir(path):
+                self.filesystem.rm_file(path)
+                return
+            if not recursive:
                 raise ConfigurationError(
                     f"{path!r} is a folder", advice="Say recursive=True to delete all that is in it"
                 )
-            self.filesystem.rm(path, recursive=recursive)
+            # Stars and brackets are a part of the name, which fsspec would take for a pattern.
+            self.filesystem.rm(glob.escape(path), recursive=True)
 
     def _require_writable_files(self, operation: str, path: str) -> None:
         require(self.driver, operation, declared=self.capabilities.writable_files, target=path)
