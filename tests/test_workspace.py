@@ -16,6 +16,7 @@ from datastores.errors import (
     UnknownSchemeError,
 )
 from datastores.location import Location
+from datastores.secrets import Resolver, Secret
 
 GOOD = """
 default: files
@@ -123,6 +124,11 @@ def test_one_azure_ml_document_is_a_workspace(tmp_path: Path) -> None:
         ("default: 7\ndatastores: {7: {type: memory}}", ConfigurationError, "7 is not a datastore"),
         ("datastores: {a: {type: memory, name: b}}", ConfigurationError, "names it 'b'"),
         ("datastores: {a: {type: [local]}}", ConfigurationError, "Such as type: local"),
+        (
+            "vaults: {A: {identity: default}, a: {identity: default}}",
+            ConfigurationError,
+            "capitals",
+        ),
         ("vaults: {a: {identity: [default]}}", ConfigurationError, "['default'] is not known"),
         ("datastores: [", ConfigurationError, "line 1"),
         ("", ConfigurationError, "holds no datastores"),
@@ -163,6 +169,31 @@ def test_an_error_shows_no_password_that_looks_like_yaml(tmp_path: Path, written
         Workspace.load(path)
     assert "hunter2" not in str(caught.value)
     assert "in quotes" in str(caught.value)
+
+
+def test_a_secret_file_is_beside_the_workspace_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "place"
+    place.mkdir()
+    (place / "password.txt").write_text("secret\n")
+    store = (
+        "{type: postgresql, server_name: h, database_name: d, credentials: "
+        "{username: u, password: 'file:password.txt'}}"
+    )
+    (place / "datastores.yaml").write_text(f"datastores: {{pg: {store}}}")
+    monkeypatch.chdir(tmp_path)
+    workspace = Workspace.load("place/datastores.yaml")
+    [ref] = workspace["pg"].config.secret_refs().values()
+    assert Resolver().resolve(ref) == Secret("secret")
+    assert "file:password.txt" in workspace.to_yaml()
+    [again] = pickle.loads(pickle.dumps(workspace["pg"])).config.secret_refs().values()
+    assert again == ref
+
+
+def test_a_home_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="~nobody-of-this-name/x: no such user"):
+        Datastore(type="local", path="~nobody-of-this-name/x")
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:

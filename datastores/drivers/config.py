@@ -136,13 +136,21 @@ class DriverConfig:
         return entry
 
     def relative_to(self, folder: Path) -> Self:
-        """Return the config with its local paths made absolute, `~` expanded, from `folder`."""
-        paths = {
-            one.name: str(folder / Path(value).expanduser())
+        """Return the config with its local paths made absolute, `~` expanded, from `folder`.
+
+        Those of secrets in files are among them.
+        """
+        paths: dict[str, Any] = {
+            one.name: _from_folder(folder, value)
             for one in dataclasses.fields(self)
             if one.metadata.get("local_path") and (value := getattr(self, one.name)) is not None
         }
-        return dataclasses.replace(self, **paths)
+        files = {
+            name: dataclasses.replace(ref, name=_from_folder(folder, ref.name))
+            for name, ref in self.secret_refs().items()
+            if ref.source == "file"
+        }
+        return dataclasses.replace(self, **paths, **files)
 
     def bound(self, bind: Callable[[SecretRef], SecretRef]) -> Self:
         """Return the config with each of its references as `bind` returns it."""
@@ -159,6 +167,15 @@ class DriverConfig:
         """Return the names of the fields that hold a secret itself, not a reference."""
         names = (one.name for one in dataclasses.fields(self))
         return tuple(name for name in names if isinstance(getattr(self, name), Secret))
+
+
+def _from_folder(folder: Path, path: str) -> str:
+    try:
+        return str(folder / Path(path).expanduser())
+    except RuntimeError as error:
+        raise ConfigurationError(
+            f"{path}: no such user has a home here", advice="Write the folder in full"
+        ) from error
 
 
 def _refuse_unknown(given: Mapping[str, Any], known: list[str], type_name: str, where: str) -> None:

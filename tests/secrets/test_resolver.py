@@ -178,8 +178,9 @@ def test_files(tmp_path: Path, content: bytes, expected: str) -> None:
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
-    with pytest.raises(NotFoundError, match="does not exist"):
-        Resolver().resolve(SecretRef(source="file", name=str(tmp_path / "none")))
+    for name in (str(tmp_path / "none"), "~nobody-of-this-name/x", "a\0b"):
+        with pytest.raises(NotFoundError, match="does not exist"):
+            Resolver().resolve(SecretRef(source="file", name=name))
     with pytest.raises(PermissionDeniedError, match="cannot be read"):
         Resolver().resolve(SecretRef(source="file", name=str(tmp_path)))
 
