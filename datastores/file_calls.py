@@ -67,7 +67,11 @@ class FileCalls(Store):
                 raise
 
     def list(self, path: str = "", *, recursive: bool = False) -> Listing:
-        """Return the files and folders in a folder, or all files below it, by path."""
+        """Return the files and folders in a folder, or all files below it, by path.
+
+        Raises:
+            NotFoundError: It does not exist.
+        """
         path = normalize_path(path)
         with self._located("list", path):
             found = (
@@ -75,6 +79,9 @@ class FileCalls(Store):
                 if recursive
                 else self.filesystem.ls(path, detail=True)
             )
+            if path and not found:
+                # Nothing is below what is not there, as fsspec has it; whoever mistypes is told.
+                self.filesystem.info(path)
             return Listing(sorted(map(file_info, found), key=lambda one: one.path))
 
     def stat(self, path: str) -> FileInfo:

@@ -80,7 +80,9 @@ class Location:
 
     @override
     def __str__(self) -> str:
-        return f"{SCHEME}://{self.store}/{quote(self.path, safe=_SAFE_IN_PATH)}"
+        # A file on disk may have a name that is no text: shown, and refused where it is read back.
+        path = quote(self.path, safe=_SAFE_IN_PATH, errors="surrogateescape")
+        return f"{SCHEME}://{self.store}/{path}"
 
     def __truediv__(self, path: str) -> Location:
         return Location(self.store, join_path(self.path, path), self.azure_ml)

@@ -93,6 +93,15 @@ def test_a_name_that_looks_like_a_pattern_is_one_name(
         assert len(store.list(recursive=True)) == len(left)
 
 
+def test_a_folder_that_is_not_there_is_not_listed(files: Datastore) -> None:
+    files.write("raw/a.bin", b"")
+    for recursive in (False, True):
+        with pytest.raises(NotFoundError):
+            files.list("rwa", recursive=recursive)
+    files.delete("raw/a.bin")
+    assert not files.list("", recursive=True)
+
+
 def test_a_folder_is_not_written_anew(files: Datastore) -> None:
     files.write("raw/a.bin", b"")
     with pytest.raises(AlreadyExistsError) as caught:
