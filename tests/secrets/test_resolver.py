@@ -156,7 +156,7 @@ def test_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_fields(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DATASTORES_TEST_SECRET", json.dumps({"user": "ä", "port": 5, "null": None}))
+    monkeypatch.setenv("DATASTORES_TEST_SECRET", json.dumps({"user": "ä", "port": 5}))
     found = {
         field: Resolver().resolve(
             SecretRef(source="env", name="DATASTORES_TEST_SECRET", field=field)
@@ -164,6 +164,14 @@ def test_fields(monkeypatch: pytest.MonkeyPatch) -> None:
         for field in ("user", "port")
     }
     assert {field: secret.reveal() for field, secret in found.items()} == {"user": "ä", "port": "5"}
+
+
+@pytest.mark.parametrize("value", ["null", "1.10", "1e5", "true", "[]", '{"a": 1}'])
+def test_a_field_that_is_no_text(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATASTORES_TEST_SECRET", f'{{"field": {value}}}')
+    ref = SecretRef(source="env", name="DATASTORES_TEST_SECRET", field="field")
+    with pytest.raises(ConfigurationError, match="the key 'field' and a text there"):
+        Resolver().resolve(ref)
 
 
 @pytest.mark.parametrize(
