@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from typing import IO, Any
 
 from datastores.drivers.base import require
@@ -61,11 +62,16 @@ class FileCalls(Store):
                 with self.filesystem.open(path, flag) as file:
                     file.write(data)
             except AlreadyExistsError as error:
-                error.advice = "Say mode='replace' to write it anew; nothing was changed"
+                if self.filesystem.isfile(path):
+                    error.advice = "Say mode='replace' to write it anew; nothing was changed"
                 raise
 
     def list(self, path: str = "", *, recursive: bool = False) -> Listing:
-        """Return the files and folders in a folder, or all files below it, by path."""
+        """Return the files and folders in a folder, or all files below it, by path.
+
+        Raises:
+            NotFoundError: It does not exist.
+        """
         path = normalize_path(path)
         with self._located("list", path):
             found = (
@@ -73,6 +79,9 @@ class FileCalls(Store):
                 if recursive
                 else self.filesystem.ls(path, detail=True)
             )
+            if path and not found:
+                # Nothing is below what is not there, as fsspec has it; whoever mistypes is told.
+                self.filesystem.info(path)
             return Listing(sorted(map(file_info, found), key=lambda one: one.path))
 
     def stat(self, path: str) -> FileInfo:
@@ -104,11 +113,15 @@ class FileCalls(Store):
                 raise PermissionDeniedError(
                     "the root of a datastore is not deleted", advice="Name a folder in it"
                 )
-            if self.filesystem.isdir(path) and not recursive:
+            if not self.filesystem.isdir(path):
+                self.filesystem.rm_file(path)
+                return
+            if not recursive:
                 raise ConfigurationError(
                     f"{path!r} is a folder", advice="Say recursive=True to delete all that is in it"
                 )
-            self.filesystem.rm(path, recursive=recursive)
+            # Stars and brackets are a part of the name, which fsspec would take for a pattern.
+            self.filesystem.rm(glob.escape(path), recursive=True)
 
     def _require_writable_files(self, operation: str, path: str) -> None:
         require(self.driver, operation, declared=self.capabilities.writable_files, target=path)

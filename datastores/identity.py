@@ -195,7 +195,7 @@ class Identity:
         Raises:
             ConfigurationError: Says which names or settings there are.
         """
-        kind = KINDS.get(self.name)
+        kind = KINDS.get(str(self.name))
         if kind is None:
             raise ConfigurationError(
                 f"identity: {self.name!r} is not known",

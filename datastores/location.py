@@ -80,7 +80,9 @@ class Location:
 
     @override
     def __str__(self) -> str:
-        return f"{SCHEME}://{self.store}/{quote(self.path, safe=_SAFE_IN_PATH)}"
+        # A file on disk may have a name that is no text: shown, and refused where it is read back.
+        path = quote(self.path, safe=_SAFE_IN_PATH, errors="surrogateescape")
+        return f"{SCHEME}://{self.store}/{path}"
 
     def __truediv__(self, path: str) -> Location:
         return Location(self.store, join_path(self.path, path), self.azure_ml)
@@ -96,9 +98,9 @@ def _refuse_undecodable(url: str) -> None:
         ) from None
 
 
-def check_name(name: str) -> str:
-    """Return a datastore's name unchanged, or refuse it."""
-    if not _NAME.fullmatch(name):
+def check_name(name: object) -> str:
+    """Return a datastore's name unchanged, or refuse it: a number is not the text that was written."""
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise ConfigurationError(
             f"{name!r} is not a datastore name",
             advice="A name begins with a letter or digit and holds letters, digits, '_', '-' and '.'",

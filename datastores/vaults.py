@@ -92,6 +92,8 @@ class Vaults:
         """
         if not isinstance(mapping, Mapping):
             raise ConfigurationError("vaults: is a mapping from names to vaults")
+        if len({str(name).lower() for name in mapping}) < len(mapping):
+            raise ConfigurationError("vaults: two names differ in capitals only")
         return cls(
             {str(name): _read(name, entry) for name, entry in mapping.items()},
             given=given,
@@ -100,9 +102,11 @@ class Vaults:
 
     def find(self, name: str) -> KeyVault | None:
         """Return the vault of that name or host, if it is one of these."""
-        vaults = {**self._made, **self.given}
+        found = {**self._made, **self.given}
+        # References have their vault in small letters, as its host has.
+        vaults = {key.lower(): one for key, one in found.items()}
         by_host = (one for one in vaults.values() if one.host == _host(name).lower())
-        return vaults.get(name) or next(by_host, None)
+        return vaults.get(name.lower()) or next(by_host, None)
 
     def bind(self, ref: SecretRef) -> SecretRef:
         """Return the reference with its vault, if that is one of these."""

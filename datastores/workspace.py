@@ -137,18 +137,17 @@ class Workspace(Mapping[str, Datastore]):
         cls, mapping: Mapping[str, Any], source: str | None, vaults: Mapping[str, KeyVault] | None
     ) -> Self:
         if "type" in mapping and "datastores" not in mapping:
-            name = str(mapping.get("name", "default"))
+            name = check_name(mapping.get("name", "default"))
             mapping = {"default": name, "datastores": {name: mapping}}
         _refuse_unknown(mapping, _TOP_KEYS, "the workspace file")
         stores = mapping.get("datastores", {})
         if not isinstance(stores, Mapping):
             raise ConfigurationError("datastores: is a mapping from names to stores")
-        entries = {
-            check_name(str(name)): _read_entry(name, entry) for name, entry in stores.items()
-        }
+        entries = {check_name(name): _read_entry(name, entry) for name, entry in stores.items()}
+        default = mapping.get("default")
         return cls(
             entries,
-            default=mapping.get("default"),
+            default=None if default is None else check_name(default),
             source=source,
             vaults=Vaults.from_mapping(
                 mapping.get("vaults", {}), given=vaults, folder=folder_of(source)
@@ -334,10 +333,14 @@ def open_datastore(source: str, name: str) -> Datastore:
 def _read_entry(name: object, entry: Any) -> Entry:
     if not isinstance(entry, Mapping) or not isinstance(entry.get("type"), str):
         keys = entry if isinstance(entry, Mapping) else ()
-        close = difflib.get_close_matches("type", map(str, keys), n=1)
+        close = difflib.get_close_matches("type", set(map(str, keys)) - {"type"}, n=1)
         raise ConfigurationError(
             f"{name}: a datastore is a mapping with a type",
             advice=f"It has {close[0]!r}: did you mean 'type'?" if close else "Such as type: local",
+        )
+    if entry.get("name", name) != name:
+        raise ConfigurationError(
+            f"{name}: its entry names it {entry['name']!r}", advice="Leave one of the two names"
         )
     try:
         fields = {key: value for key, value in entry.items() if key not in _ENTRY_KEYS}

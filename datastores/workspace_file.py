@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import platformdirs
 import yaml
@@ -19,6 +19,7 @@ EMBEDDED = "embedded"
 
 # A workspace file is written by hand; anything larger is not one.
 MAX_FILE_BYTES = 1 << 20
+_YAML_ADVICE = "Indent with spaces, and put a text with signs such as ! & * % @ : # in quotes"
 
 
 def find_workspace(path: str | os.PathLike[str] | None = None) -> str:
@@ -51,23 +52,28 @@ def parse_file(path: Path) -> Mapping[str, Any]:
     Raises:
         ConfigurationError: It is not YAML, or holds no datastores.
     """
-    if path.stat().st_size > MAX_FILE_BYTES:
-        raise ConfigurationError(f"{path} is larger than {MAX_FILE_BYTES:,} bytes")
     content: Any = None
-    problem = " holds no datastores"
+    problem, advice = " holds no datastores", "Begin it with: datastores:"
     # Raised below, where the parser's error and its frames, which hold the text, are gone.
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _StrictLoader)  # noqa: S506  # safe
+        if path.stat().st_size > MAX_FILE_BYTES:
+            problem, advice = f" is larger than {MAX_FILE_BYTES:,} bytes", "Give a workspace file"
+        else:
+            content = yaml.load(path.read_text(encoding="utf-8"), _StrictLoader)  # noqa: S506  # safe
+    except OSError as error:
+        problem, advice = f" cannot be read: {error.strerror}", "Look at who may read it"
+    except UnicodeDecodeError:
+        problem, advice = " is not UTF-8", "Save it as UTF-8"
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         line = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        problem = f"{line}: {error.problem}"
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        problem = f" is not YAML: {type(error).__name__}"
+        problem, advice = f"{line}: {error.problem}", _YAML_ADVICE
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        problem, advice = f" is not YAML: {type(error).__name__}", _YAML_ADVICE
     if isinstance(content, Mapping):
         return content
     del content
-    raise ConfigurationError(f"{path}{problem}", advice="Begin it with: datastores:")
+    raise ConfigurationError(f"{path}{problem}", advice=advice)
 
 
 def folder_of(source: str | None) -> Path:
@@ -76,22 +82,40 @@ def folder_of(source: str | None) -> Path:
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """Safe YAML without what a workspace never needs and hides mistakes: repeated keys, aliases."""
+    """Safe YAML without what a workspace never needs and hides mistakes.
+
+    Keys are texts as they stand, so that a store named `no` or `007` has that name, and no key
+    stands twice. Tags, anchors and aliases are not read: a password may begin like one, and the
+    parser's errors would show it.
+    """
+
+    # What looks like a day is a text: one that is in no calendar is no error of the parser's.
+    yaml_implicit_resolvers = {  # noqa: RUF012  # the base's
+        sign: [(tag, pattern) for tag, pattern in found if tag != "tag:yaml.org,2002:timestamp"]
+        for sign, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
 
     @override
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
-            raise yaml.MarkedYAMLError(problem="aliases are not read", problem_mark=mark)
-        return super().compose_node(parent, index)
+    def scan_tag(self) -> NoReturn:
+        raise self._not_read("tags")
+
+    @override
+    def scan_anchor(self, TokenClass: Any) -> NoReturn:
+        raise self._not_read("anchors and aliases")
 
     @override
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key, _ in node.value:
-            if key.value in seen:
+        found: dict[Any, Any] = {}
+        for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.MarkedYAMLError(problem="a key is a text", problem_mark=key.start_mark)
+            if key.value in found:
                 raise yaml.MarkedYAMLError(
                     problem=f"the key {key.value!r} stands here twice", problem_mark=key.start_mark
                 )
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
+            found[key.value] = self.construct_object(value, deep=deep)
+        return found
+
+    def _not_read(self, what: str) -> yaml.MarkedYAMLError:
+        mark = self.get_mark()
+        return yaml.MarkedYAMLError(problem=f"{what} are not read", problem_mark=mark)

@@ -6,6 +6,7 @@ import contextlib
 import pickle
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import polars as pl
@@ -59,6 +60,53 @@ def test_bytes(files: Datastore) -> None:
         files.delete("", recursive=True)
     with pytest.raises(PermissionDeniedError):
         files.read("../secret")
+
+
+NAMES = ("*", "*.txt", "[a].txt", "a.txt", "b.txt", "d1/x", "d?/x", "d[1]/x")
+
+
+@pytest.mark.parametrize("kind", ["local", "memory", "azure_blob"])
+@pytest.mark.parametrize("name", ["*", "*.txt", "[a].txt", "d[1]", "d?"])
+def test_a_name_that_looks_like_a_pattern_is_one_name(
+    kind: str, name: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    fields: dict[str, Any] = {"path": str(tmp_path)} if kind == "local" else {}
+    if kind == "azure_blob":
+        azurite = request.getfixturevalue("azurite")
+        container = request.getfixturevalue("blob_container").container_name
+        fields = {
+            "account_name": azurite.account_name,
+            "account_url": azurite.account_url,
+            "account_key": azurite.account_key,
+            "container_name": container,
+        }
+    with Datastore(type=kind, **fields) as store:
+        for one in NAMES:
+            store.write(one, b"")
+        store.delete(name, recursive=True)
+        left = [info.path for info in store.list(recursive=True)]
+        assert left == [one for one in NAMES if one.partition("/")[0] != name]
+        with pytest.raises(NotFoundError):
+            store.delete(name, recursive=True)
+        with pytest.raises(NotFoundError):
+            store.delete("?.txt")
+        assert len(store.list(recursive=True)) == len(left)
+
+
+def test_a_folder_that_is_not_there_is_not_listed(files: Datastore) -> None:
+    files.write("raw/a.bin", b"")
+    for recursive in (False, True):
+        with pytest.raises(NotFoundError):
+            files.list("rwa", recursive=recursive)
+    files.delete("raw/a.bin")
+    assert not files.list("", recursive=True)
+
+
+def test_a_folder_is_not_written_anew(files: Datastore) -> None:
+    files.write("raw/a.bin", b"")
+    with pytest.raises(AlreadyExistsError) as caught:
+        files.write("raw", b"")
+    assert "mode='replace'" not in str(caught.value)
 
 
 def test_text_and_binary_files(files: Datastore) -> None:

@@ -16,6 +16,7 @@ from datastores.errors import (
     UnknownSchemeError,
 )
 from datastores.location import Location
+from datastores.secrets import Resolver, Secret
 
 GOOD = """
 default: files
@@ -112,6 +113,23 @@ def test_one_azure_ml_document_is_a_workspace(tmp_path: Path) -> None:
         ("datastores: []\n", ConfigurationError, "mapping from names"),
         ("datastores:\n  a: {type: memory}\n  a: {type: memory}", ConfigurationError, "twice"),
         ("x: &x 1\ndatastores: *x", ConfigurationError, "aliases are not read"),
+        ("datastores: *x", ConfigurationError, "aliases are not read"),
+        ("datastores: {a: {type: !!int x}}", ConfigurationError, "tags are not read"),
+        ("? [a]\n: 1", ConfigurationError, "line 1, column 3: a key is a text"),
+        ("datastores:\n\ta: 1", ConfigurationError, "Indent with spaces"),
+        ("x: 0b_", ConfigurationError, "is not YAML: ValueError"),
+        (f"x: {'1' * 5_000}", ConfigurationError, "is not YAML: ValueError"),
+        ("[" * 2_000, ConfigurationError, "is not YAML: RecursionError"),
+        ("default: [a]", ConfigurationError, "['a'] is not a datastore name"),
+        ("default: 7\ndatastores: {7: {type: memory}}", ConfigurationError, "7 is not a datastore"),
+        ("datastores: {a: {type: memory, name: b}}", ConfigurationError, "names it 'b'"),
+        ("datastores: {a: {type: [local]}}", ConfigurationError, "Such as type: local"),
+        (
+            "vaults: {A: {identity: default}, a: {identity: default}}",
+            ConfigurationError,
+            "capitals",
+        ),
+        ("vaults: {a: {identity: [default]}}", ConfigurationError, "['default'] is not known"),
         ("datastores: [", ConfigurationError, "line 1"),
         ("", ConfigurationError, "holds no datastores"),
         ("datastores: {'a/b': {type: memory}}", ConfigurationError, "not a datastore name"),
@@ -126,6 +144,66 @@ def test_what_is_wrong_is_named(
     with pytest.raises(error) as caught:
         Workspace.load(path)
     assert words in str(caught.value)
+
+
+def test_names_are_texts_as_they_stand(tmp_path: Path) -> None:
+    path = tmp_path / "datastores.yaml"
+    names = ["no", "007", "1.10", "0x1", "1", "2026-13-45"]
+    entries = "".join(f"  {name}: {{type: memory, description: {name}}}\n" for name in names)
+    path.write_text(f"datastores:\n{entries}")
+    workspace = Workspace.load(path)
+    assert list(workspace) == names
+    assert workspace["2026-13-45"].description == "2026-13-45"
+    workspace.save(path)
+    assert list(Workspace.load(path)) == names
+
+
+@pytest.mark.parametrize(
+    "written", ["!hunter2", "!hunter2!x", "&hunter2 x", "*hunter2", "!!hunter2"]
+)
+def test_an_error_shows_no_password_that_looks_like_yaml(tmp_path: Path, written: str) -> None:
+    path = tmp_path / "datastores.yaml"
+    store = f"{{type: postgresql, credentials: {{password: {written} }}}}"
+    path.write_text(f"datastores: {{a: {store}}}")
+    with pytest.raises(ConfigurationError, match="line 1") as caught:
+        Workspace.load(path)
+    assert "hunter2" not in str(caught.value)
+    assert "in quotes" in str(caught.value)
+
+
+def test_a_secret_file_is_beside_the_workspace_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "place"
+    place.mkdir()
+    (place / "password.txt").write_text("secret\n")
+    store = (
+        "{type: postgresql, server_name: h, database_name: d, credentials: "
+        "{username: u, password: 'file:password.txt'}}"
+    )
+    (place / "datastores.yaml").write_text(f"datastores: {{pg: {store}}}")
+    monkeypatch.chdir(tmp_path)
+    workspace = Workspace.load("place/datastores.yaml")
+    [ref] = workspace["pg"].config.secret_refs().values()
+    assert Resolver().resolve(ref) == Secret("secret")
+    assert "file:password.txt" in workspace.to_yaml()
+    [again] = pickle.loads(pickle.dumps(workspace["pg"])).config.secret_refs().values()
+    assert again == ref
+
+
+def test_a_home_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="~nobody-of-this-name/x: no such user"):
+        Datastore(type="local", path="~nobody-of-this-name/x")
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "datastores.yaml"
+    path.write_bytes(GOOD.encode("utf-16"))
+    with pytest.raises(ConfigurationError, match="is not UTF-8"):
+        Workspace.load(path)
+    # A file, which no process may read from its beginning.
+    with pytest.raises(ConfigurationError, match="cannot be read: Input/output error"):
+        Workspace.load("/proc/self/mem")
 
 
 def test_a_typo_in_a_name(file: Path) -> None:

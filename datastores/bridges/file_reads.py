@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -65,6 +65,8 @@ def plan_files(
         return ReadPlan(schema=pa.schema([]), splits=(), split_by="files", rows=0, files=range_)
     schema = _with_path(read_schema(filesystem, dataset, files[0]), request.path_column)
     cursor, request = _new_rows(filesystem, path, request, schema.table)
+    if request.limit is not None and request.limit < 0:
+        raise ConfigurationError("limit is at least 0")
     columns = chosen_columns(schema.table, request.columns)
     if request.path_column is not None and request.path_column not in columns:
         columns += (request.path_column,)
@@ -247,14 +249,15 @@ def _bound(schema: pa.Schema, one: Condition) -> Condition:
     type_ = schema.field(one.column).type
     if not (pa.types.is_integer(type_) or pa.types.is_decimal(type_)) or one.value is None:
         return one
+    values = one.value if isinstance(one.value, tuple) else (one.value,)
     try:
-        if isinstance(one.value, tuple):
-            typed: Any = tuple(pa.scalar(value, type_) for value in one.value)
-        else:
-            typed = pa.scalar(one.value, type_)
+        # Arrow makes 1 of 1.5. No value of the type is equal to what it cannot hold.
+        typed = [found for value in values if (found := pa.scalar(value, type_)).as_py() == value]
     except _BIND_ERRORS:
         return one
-    return replace(one, value=typed)
+    if isinstance(one.value, tuple):
+        return replace(one, value=tuple(typed))
+    return replace(one, value=typed[0]) if typed else one
 
 
 def _refuse_unknown(schema: pa.Schema, columns: Sequence[str]) -> None:

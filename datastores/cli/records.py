@@ -25,7 +25,9 @@ _GAP = "  "
 
 def print_record(record: Mapping[str, Any]) -> None:
     """Print one JSON object on one line."""
-    click.echo(json.dumps(record, ensure_ascii=False))
+    text = json.dumps(record, ensure_ascii=False)
+    # What is no text, as a name on disk may be, is escaped as JSON escapes it.
+    click.echo(text.encode(errors="backslashreplace").decode())
 
 
 def print_rows(batches: pa.RecordBatchReader, *, as_json: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self, get_type_hints
@@ -62,7 +63,9 @@ class DriverConfig:
 
     @classmethod
     def _read(cls, given: dict[str, Any]) -> Self:
-        credentials = given.pop("credentials", None) or {}
+        credentials = given.pop("credentials", None)
+        if credentials is None:
+            credentials = {}
         if not isinstance(credentials, Mapping):
             raise ConfigurationError("credentials: is a mapping, such as {account_key: env:NAME}")
         known = {one.name: one for one in cls.settings()}
@@ -82,7 +85,7 @@ class DriverConfig:
             else _checked(name, value, hints[name])
             for name, value in given.items()
         }
-        if missing := [name for name in cls.required_fields() if name not in values]:
+        if missing := [name for name in cls.required_fields() if values.get(name, "") == ""]:
             raise ConfigurationError(
                 f"{cls.type_name}: {', '.join(missing)} must be given",
                 advice=f"Known keys are {', '.join([*open_keys, *secret_keys])}",
@@ -133,13 +136,21 @@ class DriverConfig:
         return entry
 
     def relative_to(self, folder: Path) -> Self:
-        """Return the config with its local paths made absolute, `~` expanded, from `folder`."""
-        paths = {
-            one.name: str(folder / Path(value).expanduser())
+        """Return the config with its local paths made absolute, `~` expanded, from `folder`.
+
+        Those of secrets in files are among them.
+        """
+        paths: dict[str, Any] = {
+            one.name: _from_folder(folder, value)
             for one in dataclasses.fields(self)
             if one.metadata.get("local_path") and (value := getattr(self, one.name)) is not None
         }
-        return dataclasses.replace(self, **paths)
+        files = {
+            name: dataclasses.replace(ref, name=_from_folder(folder, ref.name))
+            for name, ref in self.secret_refs().items()
+            if ref.source == "file"
+        }
+        return dataclasses.replace(self, **paths, **files)
 
     def bound(self, bind: Callable[[SecretRef], SecretRef]) -> Self:
         """Return the config with each of its references as `bind` returns it."""
@@ -156,6 +167,15 @@ class DriverConfig:
         """Return the names of the fields that hold a secret itself, not a reference."""
         names = (one.name for one in dataclasses.fields(self))
         return tuple(name for name in names if isinstance(getattr(self, name), Secret))
+
+
+def _from_folder(folder: Path, path: str) -> str:
+    try:
+        return str(folder / Path(path).expanduser())
+    except RuntimeError as error:
+        raise ConfigurationError(
+            f"{path}: no such user has a home here", advice="Write the folder in full"
+        ) from error
 
 
 def _refuse_unknown(given: Mapping[str, Any], known: list[str], type_name: str, where: str) -> None:
@@ -207,4 +227,6 @@ def _checked(name: str, value: Any, hint: Any) -> Any:
     if type(value) not in allowed and not (float in allowed and type(value) is int):
         words = " or ".join(one.__name__ for one in allowed)
         raise ConfigurationError(f"{name}: {value!r} is not of type {words}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ConfigurationError(f"{name}: {value!r} is not a finite number")
     return value

@@ -11,10 +11,10 @@ from datastores.secrets.secret import Secret
 
 def fetch(ref: SecretRef) -> Secret:
     """Return the file's text without the line end it closes with."""
-    path = Path(ref.name).expanduser()
     try:
-        content = path.read_bytes()
-    except FileNotFoundError:
+        content = Path(ref.name).expanduser().read_bytes()
+    except (FileNotFoundError, RuntimeError, ValueError):
+        # No home of that user, or a name that no file can have, is no file too.
         raise NotFoundError(
             f"the secret file {ref.name!r} does not exist",
             target=str(ref),

@@ -141,7 +141,7 @@ def _parse_uri(uri: str) -> SecretRef:
 
 
 def _parse_mapping(value: Mapping[object, object]) -> SecretRef:
-    given = {str(key): item for key, item in value.items() if item not in {None, ""}}
+    given = {str(key): item for key, item in value.items() if item not in (None, "")}
     parts = {_KEYS.get(key, key): item for key, item in given.items()}
     unknown = parts.keys() - set(_KEYS.values())
     if unknown or not {"vault", "name"} <= parts.keys() or len(parts) != len(given):
@@ -149,6 +149,9 @@ def _parse_mapping(value: Mapping[object, object]) -> SecretRef:
             "a Key Vault reference has the keys vault and name, and perhaps version and field",
             advice="Write {vault: my-vault, name: my-secret}",
         )
+    if not all(isinstance(one, str) for one in parts.values()):
+        # YAML has read a number or yes and no, which is not the text that stood there.
+        raise _malformed("each of its parts is a text; put such as 0123 or yes in quotes")
     return in_vault(**parts)
 
 

@@ -182,10 +182,14 @@ def _pick(secret: Secret, ref: SecretRef) -> Secret:
         value = Secret(_text(json.loads(secret.reveal())[ref.field]))
     if value is None:
         raise ConfigurationError(
-            f"the secret {ref} is not a JSON object with the key {ref.field!r}", target=str(ref)
+            f"the secret {ref} is not a JSON object with the key {ref.field!r} and a text there",
+            target=str(ref),
         )
     return value
 
 
 def _text(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+    # Other numbers than integers, and null, are not read as the text that was written.
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise TypeError
+    return str(value)

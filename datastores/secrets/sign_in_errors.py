@@ -18,6 +18,7 @@ from azure.core.exceptions import (
 
 from datastores.errors import (
     AuthenticationError,
+    ConfigurationError,
     ConnectionFailedError,
     DatastoreError,
     OperationTimeoutError,
@@ -37,6 +38,8 @@ _ADVICE: Mapping[str, str] = {
 # As azure.identity's ChainedTokenCredential and its members write it.
 _ATTEMPTED = "Attempted credentials:\n\t"
 _UNAVAILABLE = "authentication unavailable."
+# As OpenSSL's errors have it, of which azure-identity leaves the text alone.
+_UNTRUSTED = "CERTIFICATE_VERIFY_FAILED"
 _OTHER_TENANT = "additionally_allowed_tenants"
 _NUMBER = re.compile(r"AADSTS\d+")
 
@@ -55,6 +58,11 @@ def no_token(error: BaseException, what: str) -> DatastoreError:
         return ConnectionFailedError(f"{what} has no token: Entra failed ({status})")
     if isinstance(error, ServiceRequestTimeoutError | ServiceResponseTimeoutError):
         return OperationTimeoutError(f"{what} has no token: no answer in time")
+    if _UNTRUSTED in str(error) and not attempted(error):
+        return ConfigurationError(
+            f"{what} has no token: the certificate of its endpoint is not trusted",
+            advice="Set ca_bundle to the file of who signed it, as where a proxy opens TLS",
+        )
     if isinstance(error, AzureError) and not isinstance(error, ClientAuthenticationError):
         return ConnectionFailedError(
             f"{what} has no token: its endpoint cannot be reached",

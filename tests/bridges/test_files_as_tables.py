@@ -320,6 +320,34 @@ def test_columns_and_limit(store: FilesAsTables) -> None:
         read(store, "t/", filters=parse_filters([("id", "=", "x")]))
 
 
+@pytest.mark.parametrize(
+    ("operator", "value", "expected"),
+    [
+        ("=", 1.5, []),
+        ("!=", 1.5, [1, 2]),
+        ("<", 1.5, [1]),
+        (">", 1.5, [2]),
+        (">=", 1.5, [2]),
+        ("<=", 2.0, [1, 2]),
+        ("in", (1.5, 2), [2]),
+        ("in", (1.5,), []),
+        ("not in", (1.5, 2.0), [1]),
+    ],
+)
+def test_a_number_that_the_column_cannot_hold_is_not_rounded(
+    store: FilesAsTables, operator: str, value: Any, expected: list[int]
+) -> None:
+    write(store, "t/", pa.table({"id": [1, 2]}))
+    found = read(store, "t/", filters=parse_filters([("id", operator, value)]))
+    assert found["id"].to_pylist() == expected
+
+
+def test_a_limit_below_nothing_is_refused(store: FilesAsTables) -> None:
+    write(store, "t/", ORDERS)
+    with pytest.raises(ConfigurationError, match="limit is at least 0"):
+        read(store, "t/", limit=-1)
+
+
 def test_splits_tile(store: FilesAsTables) -> None:
     write(store, "t/", ORDERS, rows_per_file=9)
     for splits in (1, 2, 5, 50):

@@ -41,6 +41,20 @@ def test_a_name_cannot_steer_the_terminal(run: Run, folder: Path) -> None:
     assert "\x1b" not in found.out
 
 
+def test_a_name_that_is_no_text_hides_no_other(run: Run, folder: Path) -> None:
+    (folder / "files").mkdir()
+    for name in (b"a.txt", b"b\xff.txt"):
+        (folder / "files" / os.fsdecode(name)).touch()
+    done = run("ls", "datastore://files/", "--json")
+    assert (done.code, done.err) == (0, "")
+    assert [one["url"] for one in done.records] == [
+        "datastore://files/a.txt",
+        "datastore://files/b%FF.txt",
+    ]
+    assert [one["path"] for one in done.records] == ["a.txt", os.fsdecode(b"b\xff.txt")]
+    assert "not UTF-8" in run("cat", "datastore://files/b%FF.txt").err
+
+
 def test_cat(run: Run, csv_file: str, folder: Path) -> None:
     assert run("cat", csv_file).out == ORDERS
     assert run("cat", csv_file, "--json").records == [

@@ -147,11 +147,22 @@ class TestSignIn:
             f"AccountKey={azurite.account_key};BlobEndpoint={azurite.account_url};"
         )
         config = AzureBlobConfig(
-            container_name=container.container_name, connection_string=Secret(text)
+            container_name=container.container_name, connection_string=Secret(f"{text}\n")
         )
         with AzureBlobDriver(config) as driver:
             self.check(driver)
             assert azurite.account_key not in driver.place + repr(driver)
+
+    def test_a_secret_with_a_line_end(self, make: Make, azurite: Azurite) -> None:
+        self.check(make(sas_token=f"?{azurite.sas()}\n"))
+        self.check(make(account_key=f"{azurite.account_key}\n"))
+
+    def test_an_address_in_the_place_of_a_signature(self, make: Make, azurite: Azurite) -> None:
+        sas = azurite.sas()
+        driver = make(sas_token=f"{azurite.account_url}/c?{sas}")
+        with pytest.raises(ConfigurationError, match="whole address") as caught:
+            driver.filesystem.ls("")
+        assert sas not in str(caught.value)
 
     def test_identity_over_tls(self, azurite_tls: Azurite) -> None:
         with azurite_tls.container() as container:
@@ -216,6 +227,11 @@ class TestConfig:
         ("fields", "message"),
         [
             ({"account_name": None}, "account_name must be given"),
+            ({"account_name": ""}, "account_name must be given"),
+            ({"container_name": ""}, "container_name must be given"),
+            ({"account_url": "https://a", "endpoint": "core.windows.net"}, "so would endpoint"),
+            ({"account_url": "https://a", "protocol": "http"}, "so would protocol"),
+            ({"credentials": {"connection_string": "env:C"}}, "so would account_name"),
             ({"protocol": "ftp"}, "protocol"),
             ({"tls": "off"}, "tls"),
             ({"account_url": "acme.blob"}, "not an http"),

@@ -202,9 +202,84 @@ def test_a_connection_string_says_whom_to_trust(database: Database) -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "postgresql://u:hun/ter2@127.0.0.1/d?user=u",
+        "postgresql://u:p@hunter2@127.0.0.1/d",
+        "host=127.0.0.1 port=hunter2 dbname=d user=u",
+        "host=127.0.0.1 port=70000 dbname=d user=u password=hunter2",
+        "host=127.0.0.1,127.0.0.1 port=5432,5432 dbname=d user=u password=hunter2",
+        "jdbc:postgresql://127.0.0.1/d?user=u&password=hunter2",
+        "Server=127.0.0.1;Database=d;User Id=u;Password=hunter2",
+    ],
+)
+def test_a_connection_string_that_is_none(text: str) -> None:
+    config = AzurePostgreSQLConfig(connection_string=Secret(text))
+    words = r"is not one of PostgreSQL's.*%40 for @"
+    with (
+        AzurePostgreSQLDriver(config) as driver,
+        pytest.raises(ConfigurationError, match=words) as caught,
+    ):
+        driver.tables()
+    assert not [part for part in ("hun", "ter2") if part in locals_shown(caught.value)]
+
+
+def test_a_connection_string_with_a_line_end(database: Database) -> None:
+    login = database.owner
+    url = (
+        f"postgresql://{login.username}:{login.password}@{login.host}:{login.port}/{login.database}"
+    )
+    string = Secret(f" {url}\n")
+    config = AzurePostgreSQLConfig(connection_string=string, ca_bundle=str(login.ca_file))
+    with AzurePostgreSQLDriver(config) as driver:
+        assert driver.tables() == []
+
+
+def test_an_empty_password_is_refused_in_our_words_alone(
+    database: Database, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with (
+        driver_of(database.owner, password=Secret("")) as driver,
+        pytest.raises(AuthenticationError, match="no password supplied"),
+    ):
+        driver.tables()
+    assert capfd.readouterr().err == ""
+
+
+def test_what_is_no_text_that_could_be_sent(database: Database) -> None:
+    with (
+        driver_of(database.owner, password=Secret("hunter2\udcff")) as driver,
+        pytest.raises(AuthenticationError, match="no text that could be sent") as caught,
+    ):
+        driver.tables()
+    assert "hunter2" not in locals_shown(caught.value)
+
+
+@pytest.mark.parametrize("name", ["a..b", "a" * 64])
+def test_a_host_that_can_have_no_such_name(database: Database, name: str) -> None:
+    config = replace(driver_of(database.owner).config, server_name=name)
+    with (
+        AzurePostgreSQLDriver(config) as driver,
+        pytest.raises(ConnectionFailedError, match="no host named"),
+    ):
+        driver.tables()
+
+
+@pytest.mark.parametrize(
     "fields",
     [
         {},
+        *(
+            {
+                "server_name": "x",
+                "database_name": "y",
+                "port": port,
+                "username": "u",
+                "password": "env:P",
+            }
+            for port in (-1, 0, 65_536)
+        ),
+        {"server_name": "", "database_name": "y", "username": "u", "password": "env:P"},
         {"server_name": "x", "database_name": "y"},
         {"server_name": "x", "credentials": {"username": "u", "password": "env:P"}},
         {"tls": "maybe", "credentials": {"connection_string": "env:P"}},

@@ -48,6 +48,18 @@ def test_a_service_principal(give: Give, tenant: Tenant) -> None:
     assert is_of(tenant, give("service_principal", client_secret=Secret(FIRST_SECRET)))
 
 
+@pytest.mark.parametrize("name", ["service_principal", "workload_identity"])
+def test_entra_with_a_certificate_of_somebody_else(give: Give, name: str, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("of-kubernetes")
+    settings: dict[str, dict[str, Any]] = {
+        "service_principal": {"client_secret": Secret(FIRST_SECRET)},
+        "workload_identity": {"token_file": str(tmp_path / "token")},
+    }
+    identity = give(name, ca_bundle=None, **settings[name])
+    with pytest.raises(ConfigurationError, match=r"certificate.*is not trusted.*ca_bundle"):
+        token_for(identity, RESOURCE)
+
+
 @pytest.mark.parametrize("name", ["environment", "default"])
 def test_the_environment(
     give: Give, tenant: Tenant, name: str, monkeypatch: pytest.MonkeyPatch

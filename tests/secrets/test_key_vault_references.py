@@ -171,6 +171,18 @@ def test_kv_07_a_reference_that_leads_nowhere_is_no_password(
     assert vault.log()
 
 
+def test_an_alias_with_capitals() -> None:
+    vaults = {"Main": {"url": "https://acme-kv.vault.azure.net", "identity": "default"}}
+    store = {
+        "type": "postgresql", "server_name": "h", "database_name": "d",
+        "credentials": {"username": "u", "password": {"vault": "Main", "name": "pw"}},
+    }  # fmt: skip
+    with Workspace.from_mapping({"vaults": vaults, "datastores": {"pg": store}}) as workspace:
+        [ref] = workspace["pg"].config.secret_refs().values()
+        assert ref.key_vault is workspace.vault("Main") is workspace.vault("main")
+        assert ref.key_vault.host == "acme-kv.vault.azure.net"
+
+
 def test_aliases_hosts_and_fields(vault: Vault, opened: Open) -> None:
     vault.put("pw", '{"user": "u", "password": "p"}')
     one = opened()

@@ -89,7 +89,8 @@ def test_a_literal_that_looks_like_a_reference(text: str) -> None:
         "https://acme-kv.vault.azure.net/secret/pg-loader", "https://acme-kv.vault.azure.net/keys/k",
         {"vault": "a"}, {"name": "a"}, {"vault": "", "name": "a"}, {"vault": "a", "name": None},
         {"vault": "a", "name": "b", "versoin": "c"}, {"vault": "a", "name": "b", "secret_name": "b"},
-        {"vault": "evil.example", "name": "b"}, {"vault": "a", "name": "b_c"}, {"vault": "a", "name": "b", "version": "x"}, 5, None, ["env:X"],
+        {"vault": "evil.example", "name": "b"}, {"vault": "a", "name": "b_c"}, {"vault": "a", "name": "b", "version": "x"},
+        {"vault": ["a"], "name": "b"}, {"vault": "a", "name": True}, {"vault": "a", "name": 83}, {"vault": "a", "name": "b", "field": 1}, 5, None, ["env:X"],
     ],
 )  # fmt: skip
 def test_malformed(written: Any) -> None:

@@ -150,10 +150,13 @@ def test_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         Resolver().resolve(ref)
     monkeypatch.setenv("DATASTORES_TEST_SECRET", "")
     assert Resolver().resolve(ref).reveal() == ""
+    monkeypatch.setenv("DATASTORES_TEST_SECRET", "hunter2\udcff")
+    with pytest.raises(ConfigurationError, match="is not UTF-8"):
+        Resolver().resolve(ref)
 
 
 def test_fields(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DATASTORES_TEST_SECRET", json.dumps({"user": "ä", "port": 5, "null": None}))
+    monkeypatch.setenv("DATASTORES_TEST_SECRET", json.dumps({"user": "ä", "port": 5}))
     found = {
         field: Resolver().resolve(
             SecretRef(source="env", name="DATASTORES_TEST_SECRET", field=field)
@@ -161,6 +164,14 @@ def test_fields(monkeypatch: pytest.MonkeyPatch) -> None:
         for field in ("user", "port")
     }
     assert {field: secret.reveal() for field, secret in found.items()} == {"user": "ä", "port": "5"}
+
+
+@pytest.mark.parametrize("value", ["null", "1.10", "1e5", "true", "[]", '{"a": 1}'])
+def test_a_field_that_is_no_text(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATASTORES_TEST_SECRET", f'{{"field": {value}}}')
+    ref = SecretRef(source="env", name="DATASTORES_TEST_SECRET", field="field")
+    with pytest.raises(ConfigurationError, match="the key 'field' and a text there"):
+        Resolver().resolve(ref)
 
 
 @pytest.mark.parametrize(
@@ -175,8 +186,9 @@ def test_files(tmp_path: Path, content: bytes, expected: str) -> None:
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
-    with pytest.raises(NotFoundError, match="does not exist"):
-        Resolver().resolve(SecretRef(source="file", name=str(tmp_path / "none")))
+    for name in (str(tmp_path / "none"), "~nobody-of-this-name/x", "a\0b"):
+        with pytest.raises(NotFoundError, match="does not exist"):
+            Resolver().resolve(SecretRef(source="file", name=name))
     with pytest.raises(PermissionDeniedError, match="cannot be read"):
         Resolver().resolve(SecretRef(source="file", name=str(tmp_path)))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+import os
 import threading
 import warnings
 import weakref
@@ -24,6 +25,7 @@ from datastores.drivers.azure_blob.errors import translated
 from datastores.errors import (
     AuthenticationError,
     ConfigurationError,
+    ConnectionFailedError,
     DatastoreError,
     DatastoreWarning,
 )
@@ -90,6 +92,7 @@ class Connection:
     def __init__(self, config: AzureBlobConfig) -> None:
         self._config = config
         self._resolver = Resolver()
+        self._process = os.getpid()
         self._lock = threading.Lock()
         self._container: Container | None = None
         self._closings: list[weakref.finalize[..., Connection]] = []
@@ -127,7 +130,27 @@ class Connection:
             result: T = sync(self.loop, call, container)
             return result
 
-        return self._translated(wait, operation, path, creating=creating)
+        return self._answered(wait, operation, path, container, creating=creating)
+
+    def _answered(
+        self,
+        call: Callable[[], T],
+        operation: str,
+        path: str,
+        container: Container,
+        *,
+        creating: bool = False,
+    ) -> T:
+        """Return what a call under way at a container returns; its errors are ours."""
+        try:
+            return self._translated(call, operation, path, creating=creating)
+        except Exception as error:
+            # What the packages raise of a session that another thread has closed is none of theirs.
+            if isinstance(error, DatastoreError) or self._container is container:
+                raise
+        raise ConnectionFailedError(
+            "the store was closed while this was under way", operation=operation, target=path
+        )
 
     def _translated(
         self, call: Callable[[], T], operation: str, path: str, *, creating: bool = False
@@ -155,7 +178,7 @@ class Connection:
     def wait(self, operation: str, path: str, submitted: Submitted[T]) -> T:
         """Return what a submitted call returned, made again as by `run`; its errors are ours."""
         try:
-            return self._translated(submitted.future.result, operation, path)
+            return self._answered(submitted.future.result, operation, path, submitted.container)
         except AuthenticationError as refusal:
             if not self._renewed(submitted.container, refusal):
                 raise
@@ -196,10 +219,20 @@ class Connection:
         return self._secret.reveal()
 
     def _connected(self) -> Container:
+        self._leave_parent()
         with self._lock:
             if self._container is None:
                 self._container = self._connect()
             return self._container
+
+    def _leave_parent(self) -> None:
+        """Let go of what was opened before a fork: the thread that runs its loop is not in this process."""
+        if self._process == os.getpid():
+            return
+        self._process, self._lock, self.loop = os.getpid(), threading.Lock(), get_loop()
+        for closing in self._closings:
+            closing.detach()
+        self._container, self._closings = None, []
 
     def _connect(self) -> Container:
         for name in _LOGGERS:
@@ -218,7 +251,7 @@ class Connection:
         try:
             if config.connection_string is not None:
                 return BlobServiceClient.from_connection_string(
-                    self._reveal(config.connection_string), **options
+                    self._reveal(config.connection_string).strip(), **options
                 )
             assert config.url is not None  # noqa: S101  # the config has looked
             return BlobServiceClient(config.url, credential=self._credential(config.url), **options)
@@ -239,8 +272,12 @@ class Connection:
                 str(config.account_name), self._reveal(config.account_key)
             )
         if config.sas_token is not None:
+            if "://" in self._reveal(config.sas_token):
+                raise ConfigurationError(
+                    "the SAS token is a whole address", advice="Give what follows its '?'"
+                )
             # As text it is part of the addresses that server-side copies read from.
-            return self._reveal(config.sas_token).lstrip("?")
+            return self._reveal(config.sas_token).strip().lstrip("?")
         if self._signed_in is None:
             raise ConfigurationError(
                 "no credentials for the account",

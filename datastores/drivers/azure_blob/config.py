@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from typing import ClassVar
 
 from typing_extensions import override
@@ -12,6 +13,12 @@ from datastores.drivers.config import credential, one_of
 from datastores.errors import ConfigurationError
 from datastores.identity import named
 from datastores.secrets import Secret, SecretRef
+
+# Where each of these is given it says where the account is, and no other setting may.
+_SAYS: Mapping[str, tuple[str, ...]] = {
+    "connection_string": ("account_name", "account_url", "endpoint", "protocol"),
+    "account_url": ("endpoint", "protocol"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,10 +58,20 @@ class AzureBlobConfig(AzureConfig):
                 )
             if not self.account_url.startswith(("https://", "http://")):
                 raise ConfigurationError(f"account_url: {self.account_url!r} is not an http(s) URL")
-        if self.account_name is None and self.connection_string is None:
+        self._refuse_two_places()
+        if not self.account_name and self.connection_string is None:
             raise ConfigurationError("azure_blob: account_name must be given")
         if (self.url or "").startswith("http:") and self.signs_in() is not None:
             raise ConfigurationError("a token is sent over https only", target=self.url)
+
+    def _refuse_two_places(self) -> None:
+        given = {one.name for one in fields(self) if getattr(self, one.name) != one.default}
+        for name, others in _SAYS.items():
+            if name in given and (twice := [one for one in others if one in given]):
+                raise ConfigurationError(
+                    f"{name} says where the account is, and so would {', '.join(twice)}",
+                    advice="Leave one of them out",
+                )
 
     @property
     def url(self) -> str | None:

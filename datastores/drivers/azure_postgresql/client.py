@@ -16,7 +16,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from typing_extensions import override
 
-from datastores.drivers.azure_postgresql.config import AzurePostgreSQLConfig
+from datastores.drivers.azure_postgresql.config import PORTS, AzurePostgreSQLConfig
 from datastores.drivers.azure_postgresql.connection import Connection, settings_text
 from datastores.drivers.azure_postgresql.errors import translate, translated
 from datastores.drivers.azure_postgresql.pool import Pool
@@ -179,6 +179,8 @@ class Client:
             )
         except psycopg.Error as error:
             failure = str(error)
+        except UnicodeError:
+            failure = "a name or the password is no text that could be sent"
         if failure is not None:
             return self._failure(failure)
         connection.settings = self._settings
@@ -215,7 +217,8 @@ class Client:
             "sslrootcert": (given["sslrootcert"] or system_ca_bundle()) if verify else "",
             "gssencmode": "disable",
             # Passwords come from the config, and from no file that happens to be there.
-            "passfile": os.devnull,
+            # A file that there cannot be: of one that is none libpq warns on the terminal.
+            "passfile": f"{os.devnull}/none",
             # libpq takes whole seconds, two at least.
             "connect_timeout": max(2, math.ceil(config.connect_timeout_seconds)),
             "client_encoding": "UTF8",
@@ -312,16 +315,24 @@ def _parsed(text: Secret) -> dict[str, Any]:
             name: Secret(str(value)) if name in _SECRETS else value
             # SQLAlchemy names its driver behind a plus sign.
             for name, value in conninfo_to_dict(
-                re.sub(r"^(\w+)\+\w+://", r"\1://", text.reveal())
+                re.sub(r"^(\w+)\+\w+://", r"\1://", text.reveal().strip())
             ).items()
             if not name.startswith("ssl")
             or name in _SECRETS
             # What `system` means, we look up ourselves.
             or (name == "sslrootcert" and value != "system")
         }
-    if result is None:
-        raise ConfigurationError(
-            "the connection string is not one of PostgreSQL's",
-            advice="Write postgresql://USER:PASSWORD@HOST:PORT/DATABASE, or host=... dbname=...",
-        )
-    return result
+    if result is not None and _is_plain(result):
+        return result
+    del result
+    raise ConfigurationError(
+        "the connection string is not one of PostgreSQL's, or not of one host and port",
+        advice="Write postgresql://USER:PASSWORD@HOST:PORT/DATABASE, with %40 for @ and %2F for / in "
+        "the password, or host=... dbname=...",
+    )
+
+
+def _is_plain(parts: Mapping[str, Any]) -> bool:
+    """Return whether host and port are such: of a password with an @ or / in it, a part would be one."""
+    port = str(parts.get("port") or _PORT)
+    return not set("@,") & set(str(parts.get("host"))) and port.isdecimal() and int(port) in PORTS

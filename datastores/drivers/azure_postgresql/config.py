@@ -11,6 +11,8 @@ from datastores.drivers.config import credential
 from datastores.errors import ConfigurationError
 from datastores.secrets import Secret, SecretRef
 
+PORTS = range(1, 1 << 16)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AzurePostgreSQLConfig(AzureConfig):
@@ -51,12 +53,16 @@ class AzurePostgreSQLConfig(AzureConfig):
                 f"statement_timeout_seconds: {self.statement_timeout_seconds:g} is no time",
                 advice="Give seconds, or leave it out for the server's own limit",
             )
+        if self.port is not None and self.port not in PORTS:
+            raise ConfigurationError(
+                f"port: {self.port} is no port", advice=f"Give one from {PORTS[0]} to {PORTS[-1]}"
+            )
         if self.connection_string is not None:
             return
         needed = ["server_name", "database_name", "username"]
         if self.signs_in() is None:
             needed.append("password")
-        missing = [name for name in needed if getattr(self, name) is None]
+        missing = [name for name in needed if getattr(self, name) in (None, "")]
         if missing:
             raise ConfigurationError(
                 f"{self.type_name}: {', '.join(missing)} must be given",

@@ -1,0 +1,62 @@
+"""When a connection to Blob storage ends: closed by another thread, or left behind by a fork."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import select
+import signal
+import warnings
+from collections.abc import Callable
+
+import pytest
+
+from datastores.drivers.azure_blob.client import Container
+from datastores.drivers.azure_blob.driver import AzureBlobDriver
+from datastores.errors import ConnectionFailedError
+
+Make = Callable[..., AzureBlobDriver]
+
+
+def test_a_forked_process_has_connections_of_its_own(make_blob: Make) -> None:
+    filesystem = make_blob().filesystem
+    filesystem.pipe_file("a", b"x")
+    reading, writing = os.pipe()
+    gc.collect()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of a fork beside threads
+        child = os.fork()
+    if not child:
+        found = b"failed"
+        try:
+            found = filesystem.cat_file("a")
+        finally:
+            os.write(writing, found)
+            os._exit(0)
+    has_answered, _, _ = select.select([reading], [], [], 20)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    assert has_answered
+    assert os.read(reading, 10) == b"x"
+    os.close(reading)
+    os.close(writing)
+    assert filesystem.cat_file("a") == b"x"
+
+
+def test_a_store_that_is_closed_while_it_is_read(make_blob: Make) -> None:
+    filesystem = make_blob().filesystem
+    filesystem.pipe_file("a", b"x")
+    connection = filesystem.connection
+
+    async def read(container: Container) -> bytes:
+        await asyncio.to_thread(connection.close)
+        content: bytes = await container._cat_file("a")
+        return content
+
+    with pytest.raises(ConnectionFailedError, match="was closed while this was under way"):
+        connection.run("read", "a", read)
+    assert filesystem.cat_file("a") == b"x"
+    with pytest.raises(ConnectionFailedError, match="was closed while this was under way"):
+        connection.wait("read", "a", connection.submit(read))
+    assert filesystem.cat_file("a") == b"x"
