@@ -259,6 +259,12 @@ def _of_one_format(
     chosen = format_name or said[files[0].path]
     for one in files:
         if said[one.path] not in {None, chosen}:
+            if format_name is not None:
+                raise ConfigurationError(
+                    f"{one.path!r} is {said[one.path]} by its name, and the format asked for is {chosen}",
+                    target=one.path,
+                    advice="Leave the format out, or give the file a name that says it",
+                )
             raise ConfigurationError(
                 f"{path!r} holds files of several formats: {files[0].path} is {chosen}, "
                 f"{one.path} is {said[one.path]}",

@@ -127,7 +127,9 @@ _OPTIONS = (
         help="Let the workers of this Dask scheduler copy; they find the secrets themselves.",
     ),
     click.option("--verify", is_flag=True, help="Read the target back, and compare."),
-    click.option("--job", metavar="ID", help="Names the copy's staging; else a fresh one."),
+    click.option(
+        "--job", metavar="ID", help="Names the job; else its id follows from what is copied where."
+    ),
     click.option(
         "--report",
         "report_file",

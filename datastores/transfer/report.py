@@ -122,7 +122,7 @@ class CopyReport:
 
     def archived_words(self) -> str:
         """Return for people what was moved to the archive, if there is one."""
-        return f"{self.archived:,} {'file' if self.archived == 1 else 'files'} moved to {self.plan.archive}"
+        return f"{_files(self.archived)} moved to {self.plan.archive}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return what is known as plain values, the plan's most asked for ones also by name."""
@@ -141,7 +141,7 @@ class CopyReport:
 
     @override
     def __str__(self) -> str:
-        what = f"{self.rows:,} rows" if self.rows is not None else f"{self.files:,} files"
+        what = f"{self.rows:,} rows" if self.rows is not None else _files(self.files)
         sizes = f"{format_bytes(self.bytes_read)} read, {format_bytes(self.bytes_written)} written"
         costs = [f"{self.speed} rows/s"] if self.speed is not None else []
         if self.peak_memory_bytes is not None:
@@ -168,6 +168,10 @@ class CopyReport:
         plain = self.to_dict() | {"unfit": ", ".join(unfit_lines(self.unfit)) or None}
         rows = [(name, plain[name]) for name in _SHOWN if plain[name] is not None]
         return html_table(("copy", ""), rows)
+
+
+def _files(count: int | None) -> str:
+    return f"{count or 0:,} {'file' if count == 1 else 'files'}"
 
 
 def rejected_words(unfit: Unfit | None, place: str) -> str:

@@ -391,6 +391,8 @@ def test_globs_and_parts_of_a_table(store: FilesAsTables) -> None:
     assert found == pa.concat_tables([ORDERS, ORDERS])
     with pytest.raises(ConfigurationError, match=r"several formats.*three\.jsonl"):
         read(store, "a")
+    with pytest.raises(ConfigurationError, match=r"csv by its name.*asked for is parquet"):
+        read(store, "a/one.csv", format="parquet")
     write(store, "t/", ORDERS, partition_by=("region", "day"))
     inner = read(store, "t/region=x/")
     assert rows(inner) == rows(ORDERS.filter(pa.compute.field("region") == "x").drop(["region"]))
