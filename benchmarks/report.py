@@ -148,3 +148,16 @@ def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
         first, *middle, last = row
         cells = [cell.rjust(width) for cell, width in zip(middle, widths[1:-1], strict=True)]
         yield "  ".join([f"  {first.ljust(widths[0])}", *cells, last]).rstrip()
+
+
+def markdown(rows: Sequence[Sequence[str]], *, numbers: bool = False) -> list[str]:
+    """Return rows as a table of Markdown, of which the first is the head.
+
+    Args:
+        rows: The head, and what is below it.
+        numbers: Whether all columns but the first and the last are aligned to the right.
+    """
+    head, *below = rows
+    inner = "---:" if numbers else "---"
+    rule = ["---", *([inner] * (len(head) - 2)), "---"]
+    return [f"| {' | '.join(row)} |" for row in (head, rule, *below)]

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.report import FIGURES, MIB
+from benchmarks.report import FIGURES, MIB, markdown
 
 _HEAD = """\
 # PostgreSQL: how fast, beside its peers
@@ -55,11 +55,11 @@ def _run(run: Mapping[str, Any]) -> Iterator[str]:
         yield ""
         yield f"**{scenario['scenario']}: {scenario['table']}**"
         yield ""
-        yield from _markdown(_contenders(scenario))
+        yield from markdown([*_contenders(scenario)], numbers=True)
     goals = [row for scenario in run["scenarios"] for row in _goals(scenario)]
     if goals:
         yield ""
-        yield from _markdown([_GOALS, *goals])
+        yield from markdown([_GOALS, *goals], numbers=True)
 
 
 def _versions(versions: Mapping[str, str]) -> str:
@@ -92,13 +92,6 @@ def _goals(scenario: Mapping[str, Any]) -> Iterator[list[str]]:
             f"{one['at_most'] / unit:.2f}",
             "yes" if one["reached"] else "**no**",
         ]
-
-
-def _markdown(rows: Iterator[list[str]] | Sequence[Sequence[str]]) -> Iterator[str]:
-    for at, row in enumerate(rows):
-        yield f"| {' | '.join(row)} |"
-        if not at:
-            yield f"| --- |{' ---: |' * (len(row) - 2)} --- |"
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ _BLOCK_BYTES = 1 << 20
 _MAX_LINE_BYTES = 1 << 28
 # Deeper nesting is refused: the recursion of readers, ours and others', is bounded.
 _MAX_DEPTH = 64
-_NULL_LINE = re.compile(rb"\n[ \t\r]*null[ \t\r]*(?=\n|\Z)")
+_NULL_LINE = re.compile(rb"^[ \t\r]*null[ \t\r]*$", re.MULTILINE)
 _WRITE_ROWS = 4096
 _FIRST_INEXACT_INTEGER = 2.0**53
 _PARSE_ERRORS = (*CONVERSION_ERRORS, RecursionError)
@@ -295,9 +295,8 @@ def _refuse_other_encodings(block: bytes, line: int) -> None:
 
 def _refuse_null_lines(block: bytes, line: int) -> None:
     # Arrow makes a row of NULLs of such a line, and ends the process where a block has no other.
-    text = b"\n" + block
-    if found := _NULL_LINE.search(text):
-        number = line + text.count(b"\n", 0, found.start())
+    if found := _NULL_LINE.search(block):
+        number = line + block.count(b"\n", 0, found.start())
         raise DataError(f"line {number} is not a JSON object: {shown(found[0].strip())}")
 
 

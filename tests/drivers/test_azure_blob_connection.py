@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
-import os
-import select
-import signal
-import warnings
 from collections.abc import Callable
 
 import pytest
@@ -15,6 +10,7 @@ import pytest
 from datastores.drivers.azure_blob.client import Container
 from datastores.drivers.azure_blob.driver import AzureBlobDriver
 from datastores.errors import ConnectionFailedError
+from tests.services.process import forked
 
 Make = Callable[..., AzureBlobDriver]
 
@@ -22,25 +18,7 @@ Make = Callable[..., AzureBlobDriver]
 def test_a_forked_process_has_connections_of_its_own(make_blob: Make) -> None:
     filesystem = make_blob().filesystem
     filesystem.pipe_file("a", b"x")
-    reading, writing = os.pipe()
-    gc.collect()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of a fork beside threads
-        child = os.fork()
-    if not child:
-        found = b"failed"
-        try:
-            found = filesystem.cat_file("a")
-        finally:
-            os.write(writing, found)
-            os._exit(0)
-    has_answered, _, _ = select.select([reading], [], [], 20)
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    assert has_answered
-    assert os.read(reading, 10) == b"x"
-    os.close(reading)
-    os.close(writing)
+    assert forked(lambda: bytes(filesystem.cat_file("a"))) == b"x"
     assert filesystem.cat_file("a") == b"x"
 
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import gc
-import os
 import pickle
 import threading
 import time
-import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -29,6 +26,7 @@ from datastores.secrets import KeyVault, Resolver, Secret, SecretRef, key_vault
 from datastores.secrets.cache import Fetched, Keeping, SecretCache
 from tests.services.entra import FIRST_SECRET, Tenant
 from tests.services.key_vault import Tokens, Vault
+from tests.services.process import forked
 
 Open = Callable[..., KeyVault]
 
@@ -251,23 +249,13 @@ def test_kv_27_a_forked_process_has_a_client_of_its_own(vault: Vault, opened: Op
     assert Resolver().resolve(one.secret("a")) == Secret("x")
     vault.put("a", "y")
     vault.log()
-    reading, writing = os.pipe()
-    gc.collect()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of a fork beside threads
-        child = os.fork()
-    if not child:
-        found = b"failed"
-        try:
-            found = Resolver().resolve(one.secret("a")).reveal().encode()
-            assert one.cache is not parents
-        finally:
-            os.write(writing, found)
-            os._exit(0)
-    os.waitpid(child, 0)
-    assert os.read(reading, 10) == b"y"
-    os.close(reading)
-    os.close(writing)
+
+    def resolved() -> bytes:
+        found = Resolver().resolve(one.secret("a")).reveal()
+        assert one.cache is not parents
+        return found.encode()
+
+    assert forked(resolved) == b"y"
     assert Resolver().resolve(one.secret("a")) == Secret("x")
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import select
 import shutil
 import signal
 import socket
@@ -10,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -18,6 +21,7 @@ LOOPBACK = "127.0.0.1"
 _SUPERVISOR = Path(__file__).with_name("supervise.py")
 _START_SECONDS = 60.0
 _LOG_LINES = 20
+_FORK_SECONDS = 20.0
 
 
 class MissingServiceError(Exception):
@@ -119,6 +123,30 @@ class ServerProcess:
             if time.monotonic() > deadline:
                 raise MissingServiceError(f"{self.name} does not answer:\n{self.log()}")
             time.sleep(0.05)
+
+
+def forked(call: Callable[[], bytes]) -> bytes:
+    """Return what a call returns in a fork of this process; a child that hangs is killed, and fails."""
+    reading, writing = os.pipe()
+    # What the parent has done with is not the child's to collect.
+    gc.collect()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of a fork beside threads
+        child = os.fork()
+    if not child:
+        found = b"failed"
+        try:
+            found = call()
+        finally:
+            os.write(writing, found)
+            os._exit(0)
+    has_answered, _, _ = select.select([reading], [], [], _FORK_SECONDS)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    found = os.read(reading, 1024) if has_answered else b"no answer"
+    os.close(reading)
+    os.close(writing)
+    return found
 
 
 def unprivileged_user() -> str | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.postgresql.scorecard.judge import Judgement, Outcome
-from benchmarks.report import aligned
+from benchmarks.report import aligned, markdown
 
 _NOTE = "<!-- Written by `nox -s scorecard`. -->"
 _RULES = """\
@@ -49,12 +49,12 @@ def page(parts: Sequence[Part], versions: Mapping[str, str]) -> str:
     lines = ["# PostgreSQL: what becomes of a value", "", _NOTE, "", _RULES]
     shown = ", ".join(f"{name} {version}" for name, version in versions.items())
     lines += ["", f"Versions: {shown}.", "", "## Counts", ""]
-    lines += _markdown([_count_heads(), *_counts(parts)])
+    lines += markdown([_count_heads(), *_counts(parts)])
     for part in parts:
         rows = [
             [_code(name), *(_cell(one) for one in judgements)] for name, judgements in part.rows
         ]
-        lines += ["", f"## {part.title}", "", *_markdown([["value", *part.columns], *rows])]
+        lines += ["", f"## {part.title}", "", *markdown([["value", *part.columns], *rows])]
     return "\n".join(lines) + "\n"
 
 
@@ -135,8 +135,3 @@ def _cell(one: Judgement) -> str:
 def _code(text: str) -> str:
     escaped = text.replace("|", "\\|").replace("\n", " ")
     return f"`{escaped}`"
-
-
-def _markdown(rows: Sequence[Sequence[str]]) -> list[str]:
-    heads, *others = rows
-    return [f"| {' | '.join(one)} |" for one in (heads, ["---"] * len(heads), *others)]
