@@ -28,6 +28,9 @@ from datastores.values import WriteMode
 class FileWriteSession(WriteSession):
     """Stages parts as files below the store's staging folder, and publishes them with one move."""
 
+    # Whole row groups are encoded at once, and reading goes on meanwhile.
+    batches_ahead = 2
+
     def __init__(self, driver: FileDriver, request: WriteRequest, target: Target) -> None:
         self.request = request
         self._driver = driver

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import override
 
@@ -195,6 +195,8 @@ class WriteSession(ABC):
 
     request: WriteRequest
     """What was asked for, without the columns that are left out: its schema is what `write` takes."""
+    batches_ahead: ClassVar[int] = 1
+    """How many batches a copy reads before `write` asks for them."""
 
     def sieve(self) -> Sieve | None:
         """Return what applies the request's `on_unfit` to the rows of one part, before `write`.

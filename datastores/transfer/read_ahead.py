@@ -9,23 +9,20 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pyarrow as pa
 
-BATCHES_AHEAD = 2
-"""How many batches are held that the target has not asked for yet."""
-
 
 def read_ahead(
-    batches: Generator[pa.RecordBatch, None, None],
+    batches: Generator[pa.RecordBatch, None, None], ahead: int
 ) -> Generator[pa.RecordBatch, None, None]:
-    """Yield the batches, the next ones being read meanwhile; closing it ends the reading too.
+    """Yield the batches, the next `ahead` being read meanwhile; closing it ends the reading too.
 
     What reading raises is raised in its turn, where the batch would have come. It goes on in the
     caller's context, so that what is traced there belongs to the caller's span.
     """
-    return _ahead(batches, contextvars.copy_context())
+    return _ahead(batches, ahead, contextvars.copy_context())
 
 
 def _ahead(
-    batches: Generator[pa.RecordBatch, None, None], context: contextvars.Context
+    batches: Generator[pa.RecordBatch, None, None], ahead: int, context: contextvars.Context
 ) -> Generator[pa.RecordBatch, None, None]:
     def read() -> pa.RecordBatch | None:
         return context.run(lambda: next(batches, None))
@@ -33,7 +30,7 @@ def _ahead(
     pool = ThreadPoolExecutor(1, thread_name_prefix="datastores-read")
     try:
         coming: deque[Future[pa.RecordBatch | None]] = deque(
-            pool.submit(read) for _ in range(BATCHES_AHEAD)
+            pool.submit(read) for _ in range(ahead)
         )
         while (batch := coming.popleft().result()) is not None:
             coming.append(pool.submit(read))

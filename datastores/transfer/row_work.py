@@ -48,7 +48,9 @@ class RowWork(Work):
         rows_read = [0] * len(self.part.items)
         with (
             RejectedRows() as rejected,
-            contextlib.closing(read_ahead(self._read(rows_read))) as batches,
+            contextlib.closing(
+                read_ahead(self._read(rows_read), self.session.batches_ahead)
+            ) as batches,
         ):
             rows_rejected = None if self.rejects is None else self._read_rejected(rejected)
 

@@ -123,7 +123,7 @@ def test_reading_ahead_goes_on_in_the_callers_context() -> None:
             yield pa.record_batch({"mark": [mark.get()]})
 
     mark.set("caller's")
-    ahead = read_ahead(batches())
+    ahead = read_ahead(batches(), 2)
     elsewhere = threading.Thread(target=lambda: found.extend(ahead))
     found: list[pa.RecordBatch] = []
     elsewhere.start()

@@ -6,6 +6,11 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import pyarrow as pa
+from psycopg.abc import Buffer, PQGen
+from psycopg.copy import LibpqWriter
+from psycopg.pq.abc import PGconn
+from psycopg.waiting import Wait
+from typing_extensions import override
 
 from datastores.drivers.azure_postgresql.catalog import DIALECT
 from datastores.drivers.azure_postgresql.codec import Encoder
@@ -15,6 +20,9 @@ from datastores.drivers.azure_postgresql.policies import row_named
 from datastores.drivers.writing import WriteRequest
 from datastores.errors import SchemaMismatchError
 from datastores.types.fields import without_metadata
+
+_SENT_BYTES = 2**17
+"""How many bytes are sent at once: libpq's buffer holds up to twice as many."""
 
 
 class Loaded(NamedTuple):
@@ -54,11 +62,34 @@ def load(
     size = 0
     with row_named(request, columns, batches) as watched, connection.cursor() as cursor:
         sent = _Counted(_converted(columns, watched))
-        with cursor.copy(statement.encode()) as copy:
+        with cursor.copy(statement.encode(), writer=_Flushing(cursor)) as copy:
             for message in encoder.messages(sent):
                 size += len(message)
                 copy.write(message)
+                # The next one is made while this name would still hold it.
+                del message
         return Loaded(sent.rows, cursor.rowcount, size)
+
+
+class _Flushing(LibpqWriter):
+    """Waits until all is sent, since libpq holds whatever a slow server has not taken yet.
+
+    psycopg itself waits from 3.3.9 on, after each MiB.
+    """
+
+    @override
+    def write(self, data: Buffer) -> None:
+        for start in range(0, len(data), _SENT_BYTES):
+            super().write(data[start : start + _SENT_BYTES])
+            self.connection.wait(_flushed(self.connection.pgconn))
+
+
+def _flushed(connection: PGconn) -> PQGen[None]:
+    while connection.flush():
+        # Also for what there is to read, which flushing does: a server that cannot get rid of its
+        # notices takes no rows either.
+        while not (yield Wait.RW):
+            continue
 
 
 class _Counted:

@@ -32,7 +32,7 @@ from datastores.drivers.azure_postgresql.codec.values import (
 from datastores.drivers.sql.convert import misfit
 from datastores.errors import DataError
 
-PIECE_BYTES = 2 * 2**20
+PIECE_BYTES = 2**19
 """About how many bytes of Arrow are encoded at once: what is scattered needs eight times as much."""
 
 
