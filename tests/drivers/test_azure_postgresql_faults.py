@@ -376,6 +376,55 @@ def test_a_connection_reset_while_writing(
     assert not staged(database)
 
 
+def test_a_server_that_takes_nothing_is_sent_no_more_than_the_network_holds(
+    database: Database, proxy: Callable[[int], Proxy]
+) -> None:
+    between = proxy(database.owner.port)
+    handed = 0
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        nonlocal handed
+        batch = large(1_000, width=1_024).to_batches()[0]
+        for _ in range(100):
+            handed += 1
+            yield batch
+
+    def cut_once_it_stands() -> None:
+        before = -1
+        while before < handed:
+            before = handed
+            time.sleep(1.0)
+        between.cut()
+
+    with driver_of(replace(database.owner, port=between.port)) as driver:
+        session = driver.begin(WriteRequest(table=ORDERS, schema=DATA.schema))
+        between.faults = Faults(stall_after_sent=2**20)
+        between.cut()
+        cutter = threading.Thread(target=cut_once_it_stands)
+        cutter.start()
+        with pytest.raises(ConnectionFailedError):
+            session.write("0", pa.RecordBatchReader.from_batches(DATA.schema, batches()))
+        cutter.join()
+        between.faults = Faults()
+        session.discard()
+    # A megabyte each; two sockets hold some of them.
+    assert handed < 30
+
+
+def test_a_server_that_has_much_to_say_while_it_is_written_to(database: Database) -> None:
+    """It takes rows only while somebody reads its notices, of which there are 64 MB."""
+    database.run("CREATE TABLE orders (id bigint, word text)")
+    database.run(
+        "CREATE FUNCTION say() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RAISE NOTICE '%', repeat('n', 8000); RETURN NEW; END $$"
+    )
+    database.run("CREATE TRIGGER says BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION say()")
+    data = large(8_000, width=2_000)
+    with driver_of(database.owner) as driver:
+        write(driver, ORDERS, data, mode=WriteMode.APPEND)
+        assert_same_table(read(driver, ORDERS), data)
+
+
 def test_a_reader_that_is_left_early_gives_its_connection_back(database: Database) -> None:
     with driver_of(database.owner) as driver:
         write(driver, ORDERS, large())

@@ -9,7 +9,7 @@ import pyarrow as pa
 from psycopg.abc import Buffer, PQGen
 from psycopg.copy import LibpqWriter
 from psycopg.pq.abc import PGconn
-from psycopg.waiting import Wait
+from psycopg.waiting import Ready, Wait
 from typing_extensions import override
 
 from datastores.drivers.azure_postgresql.catalog import DIALECT
@@ -62,7 +62,7 @@ def load(
     size = 0
     with row_named(request, columns, batches) as watched, connection.cursor() as cursor:
         sent = _Counted(_converted(columns, watched))
-        with cursor.copy(statement.encode(), writer=_Flushing(cursor)) as copy:
+        with cursor.copy(statement.encode(), writer=_Sender(cursor)) as copy:
             for message in encoder.messages(sent):
                 size += len(message)
                 copy.write(message)
@@ -71,25 +71,37 @@ def load(
         return Loaded(sent.rows, cursor.rowcount, size)
 
 
-class _Flushing(LibpqWriter):
-    """Waits until all is sent, since libpq holds whatever a slow server has not taken yet.
+class _Sender(LibpqWriter):
+    """Waits until all is sent, and reads meanwhile.
 
-    psycopg itself waits from 3.3.9 on, after each MiB.
+    psycopg's writer lets libpq hold whatever a slow server has not taken yet, up to a MiB from 3.3.9
+    on. It does not read: a server that cannot get rid of its notices takes no rows either, and both
+    would wait for ever.
     """
 
     @override
     def write(self, data: Buffer) -> None:
         for start in range(0, len(data), _SENT_BYTES):
-            super().write(data[start : start + _SENT_BYTES])
-            self.connection.wait(_flushed(self.connection.pgconn))
+            piece = data[start : start + _SENT_BYTES]
+            self.connection.wait(_sending(self.connection.pgconn, piece))
+
+    @override
+    def finish(self, exc: BaseException | None = None) -> None:
+        self.connection.wait(_until_writable(self.connection.pgconn))
+        super().finish(exc)
 
 
-def _flushed(connection: PGconn) -> PQGen[None]:
+def _sending(connection: PGconn, data: Buffer) -> PQGen[None]:
+    while not connection.put_copy_data(data):
+        yield from _until_writable(connection)
     while connection.flush():
-        # Also for what there is to read, which flushing does: a server that cannot get rid of its
-        # notices takes no rows either.
-        while not (yield Wait.RW):
-            continue
+        yield from _until_writable(connection)
+
+
+def _until_writable(connection: PGconn) -> PQGen[None]:
+    while not (ready := (yield Wait.RW)) & Ready.W:
+        if ready & Ready.R:
+            connection.consume_input()
 
 
 class _Counted:
