@@ -54,6 +54,8 @@ class FileSplit(Split):
     filters: Filters
     limit: int | None
     batch_rows: int
+    concurrent: bool
+    """As the request has it."""
 
 
 def plan_files(
@@ -93,6 +95,7 @@ def plan_files(
         filters=filters,
         limit=request.limit,
         batch_rows=request.batch_rows,
+        concurrent=request.concurrent,
     )
     return ReadPlan(
         schema=pa.schema([schema.table.field(name) for name in columns], schema.table.metadata),
@@ -342,7 +345,10 @@ def _piece_batches(filesystem: AbstractFileSystem, split: FileSplit) -> Iterator
             # A column of the file's is read even if it has none that is asked for.
             columns = [name for name in from_file if name in own.names] or own.names[:1]
             batches = format_.read(
-                handle, own, part, columns=tuple(columns), batch_rows=split.batch_rows
+                *(handle, own, part),
+                columns=tuple(columns),
+                batch_rows=split.batch_rows,
+                threads=not split.concurrent,
             )
             for read in batches:
                 batch = fitted(read, wanted, first_row=1) if schema.evolved else read

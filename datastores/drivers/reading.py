@@ -46,6 +46,8 @@ class ScanRequest:
     """Name of a file format, where the path does not tell; file stores only."""
     format_options: Mapping[str, Any] = field(default_factory=dict)
     batch_rows: int = BATCH_ROWS
+    concurrent: bool = False
+    """Whether splits are read side by side, or beside a write: one thread is then enough for each."""
     on_unfit: OnUnfit = field(default_factory=OnUnfit)
     """What becomes of values that Arrow cannot hold; only for a driver that declares it."""
     snapshot: str | None = None

@@ -70,6 +70,7 @@ class ArrowFormat(Format):
         *,
         columns: tuple[str, ...],
         batch_rows: int,
+        threads: bool = True,
     ) -> Iterator[pa.RecordBatch]:
         opened = _opened(file)
         check_same(opened.schema, schema)

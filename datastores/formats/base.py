@@ -116,6 +116,7 @@ class Format(ABC):
         *,
         columns: tuple[str, ...],
         batch_rows: int,
+        threads: bool = True,
     ) -> Iterator[pa.RecordBatch]:
         """Stream one part in the file's order, holding about one batch.
 
@@ -126,6 +127,7 @@ class Format(ABC):
             part: One of `parts`.
             columns: Which columns, in this order; at least one.
             batch_rows: Upper bound of rows in a batch; none is empty.
+            threads: Whether columns may be decoded at the same time: sooner done, for more memory.
 
         Raises:
             DataError: Damaged, or ragged; the message names the row or offset.

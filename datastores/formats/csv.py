@@ -155,6 +155,7 @@ class CsvFormat(Format):
         *,
         columns: tuple[str, ...],
         batch_rows: int,
+        threads: bool = True,
     ) -> Iterator[pa.RecordBatch]:
         names = self._names(file, schema)
         check_names(names, schema.names)

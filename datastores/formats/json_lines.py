@@ -103,6 +103,7 @@ class JsonLinesFormat(Format):
         *,
         columns: tuple[str, ...],
         batch_rows: int,
+        threads: bool = True,
     ) -> Iterator[pa.RecordBatch]:
         wire = _wire_schema(schema)
         wanted = pa.schema([schema.field(name) for name in columns])

@@ -81,6 +81,7 @@ class ParquetFormat(Format):
         *,
         columns: tuple[str, ...],
         batch_rows: int,
+        threads: bool = True,
     ) -> Iterator[pa.RecordBatch]:
         opened = _opened(file)
         check_same(_exact_schema(opened), schema)
@@ -91,6 +92,7 @@ class ParquetFormat(Format):
                 batch_size=batch_rows,
                 row_groups=list(range(part.first, last)),
                 columns=list(columns),
+                use_threads=threads,
             )
             for batch in batches:
                 arrays = [_restore(batch.column(one.name), one.type) for one in wanted]

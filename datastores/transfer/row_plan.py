@@ -147,7 +147,7 @@ class RowPlan:
 
     def _plan_read(self) -> ReadPlan:
         """Plan to read all rows, or those that are new; the source's request then says which."""
-        request, increment = self.source.request, self.increment
+        request, increment = replace(self.source.request, concurrent=True), self.increment
         if increment is None:
             with self.at_source():
                 return self.source.driver.plan_read(request, self.splits)

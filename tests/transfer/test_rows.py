@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
 import datastores
@@ -205,6 +206,25 @@ def test_columns_that_do_not_fit_are_named(workspace: Workspace, orders: pa.Tabl
             workspace["files"] / "odd.parquet", workspace["warehouse"] / "orders", mode="append"
         )
     assert held(workspace, "warehouse", "orders").equals(orders)
+
+
+def test_a_part_is_decoded_by_one_thread_and_a_scan_by_many(
+    workspace: Workspace, orders: pa.Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Several threads hold twice the memory, and a copy has enough of them."""
+    asked: list[bool] = []
+    iter_batches = pq.ParquetFile.iter_batches
+
+    def watched(file: pq.ParquetFile, **options: Any) -> Any:
+        asked.append(options["use_threads"])
+        return iter_batches(file, **options)
+
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", watched)
+    workspace["files"].write_table("orders.parquet", orders)
+    datastores.copy(workspace["files"] / "orders.parquet", workspace["warehouse"] / "orders")
+    assert asked == [False]
+    workspace["files"].scan("orders.parquet").to_arrow()
+    assert asked == [False, True]
 
 
 def test_a_plan_writes_nothing(workspace: Workspace, orders: pa.Table) -> None:
