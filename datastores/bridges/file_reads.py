@@ -343,7 +343,8 @@ def _piece_batches(filesystem: AbstractFileSystem, split: FileSplit) -> Iterator
         with opened(filesystem, file) as handle:
             own = format_.schema(handle, None) if schema.evolved else schema.file
             # A column of the file's is read even if it has none that is asked for.
-            columns = [name for name in from_file if name in own.names] or own.names[:1]
+            names = set(own.names)
+            columns = [name for name in from_file if name in names] or own.names[:1]
             batches = format_.read(
                 *(handle, own, part),
                 columns=tuple(columns),

@@ -180,18 +180,20 @@ def check_same(found: pa.Schema, expected: pa.Schema) -> None:
 
 def check_names(found: list[str], expected: list[str]) -> None:
     """Raise unless both name the same columns, each once; the message names the first that differs."""
+    known, seen = set(expected), set[str]()
     for name in found:
-        if found.count(name) > 1:
+        if name in seen:
             raise SchemaMismatchError(
                 f"two columns are named {name!r}", advice="Rename one of them in the file"
             )
-        if name not in expected:
+        seen.add(name)
+        if name not in known:
             raise SchemaMismatchError(
                 f"column {name!r} is here and not in the dataset's schema",
                 advice=f"The schema has {', '.join(expected)}",
             )
     for name in expected:
-        if name not in found:
+        if name not in seen:
             raise SchemaMismatchError(
                 f"column {name!r} of the dataset's schema is missing here",
                 advice=f"The columns here are {', '.join(found)}",

@@ -63,7 +63,8 @@ class Expectation:
             there = self._driver.schema(self._request.table)
         except NotFoundError:
             return
-        known = [one for one in self._request.schema if one.name in there.names]
+        names = set(there.names)
+        known = [one for one in self._request.schema if one.name in names]
         for one in known:
             type_ = there.field(one.name).type
             if one.name not in self._altered and not comparable(one.type, type_):

@@ -43,9 +43,9 @@ def fitted(batch: pa.RecordBatch, schema: pa.Schema, *, first_row: int) -> pa.Re
     Raises:
         DataError: A value has no equal in its column's type; named.
     """
-    arrays = []
+    arrays, names = [], set(batch.schema.names)
     for one in schema:
-        if one.name not in batch.schema.names:
+        if one.name not in names:
             array = pa.nulls(batch.num_rows, one.type)
         else:
             array = batch.column(one.name)

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import psycopg
 import pyarrow as pa
 import pytest
 
@@ -239,3 +240,33 @@ def test_rows_are_staged_in_parts_only_if_workers_are_asked_for(
     assert [len(one.parts) for one in plans] == [1, 2]
     assert "straight into the table" in plans[0].bulk_path
     assert "staging" in plans[1].bulk_path
+
+
+def test_a_table_of_many_columns_waits_for_the_server_no_more_often(
+    database: Database, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Far servers take tens of milliseconds to answer, and each column's type was asked for alone."""
+    waits = 0
+    wait = psycopg.Connection.wait
+
+    def counted(connection: psycopg.Connection, *arguments: Any, **options: Any) -> Any:
+        nonlocal waits
+        waits += 1
+        return wait(connection, *arguments, **options)
+
+    monkeypatch.setattr(psycopg.Connection, "wait", counted)
+    found = {}
+    for name, columns in (("narrow", 2), ("wide", 90)):
+        types = ", ".join(f"c{at} numeric({at + 1}, {at})" for at in range(columns))
+        database.run(f"CREATE TABLE {name} ({types})")
+        # What is loaded, and asked, on first use counts for neither.
+        for target in ("warm-up", "measured"):
+            waits = 0
+            copy(
+                workspace["warehouse"] / f"public/{name}",
+                workspace["warehouse"] / f"public/{name} {target}",
+                workers=1,
+            )
+            found[name] = waits
+    assert found["wide"] < found["narrow"] + 20
+    assert found["narrow"] < 180

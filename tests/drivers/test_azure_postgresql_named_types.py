@@ -160,6 +160,26 @@ def test_a_note_that_is_none_of_an_enum_creates_nothing(
     assert not any("TYPE" in statement for statement in plan.statements)
 
 
+@pytest.mark.parametrize(
+    "bad", ["numeric(5000, 1)", "no such type", "no.such.type", "bigint) AS x, (", "bigint --", ""]
+)
+def test_a_note_that_is_no_type_leaves_the_others_alone(
+    driver: AzurePostgreSQLDriver, bad: str
+) -> None:
+    notes = {"first": "smallint", "bad": bad, "last": "integer"}
+    schema = pa.schema(
+        [
+            with_source(pa.field(name, pa.int16() if name == "first" else pa.int32()), source)
+            for name, source in (
+                (name, SourceType(engine="azure_postgresql", type=note))
+                for name, note in notes.items()
+            )
+        ]
+    )
+    plan = driver.plan_write(WriteRequest(table=COPY, schema=schema))
+    assert [one.target_type for one in plan.columns] == ["smallint", "integer", "integer"]
+
+
 PAIRS = """
     CREATE TYPE pair AS (a integer, b text);
     CREATE TABLE source (id integer PRIMARY KEY, one pair, several pair[]);

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -285,7 +285,9 @@ def _table_columns(connection: Connection, oid: int, primary: frozenset[str]) ->
     return tuple(columns)
 
 
-def columns_of(connection: Connection, sql: str, dimensions: int = 0) -> tuple[Column, ...]:
+def columns_of(
+    connection: Connection, sql: str, dimensions: Sequence[int] | None = None
+) -> tuple[Column, ...]:
     """Return the columns of a SELECT, which is planned by the server and not run.
 
     In a transaction. Asked for in binary the text can be one statement only, by the protocol.
@@ -293,7 +295,8 @@ def columns_of(connection: Connection, sql: str, dimensions: int = 0) -> tuple[C
     Args:
         connection: In a transaction.
         sql: The SELECT.
-        dimensions: How deep its arrays are, which PostgreSQL does not say of a result.
+        dimensions: How deep each column's arrays are, which PostgreSQL does not say of a result;
+            None if that is not known.
     """
     cursor = connection.execute(f"SELECT * FROM (\n{sql}\n) AS query LIMIT 0".encode(), binary=True)
     result = cursor.pgresult
@@ -311,8 +314,9 @@ def columns_of(connection: Connection, sql: str, dimensions: int = 0) -> tuple[C
             ([oid for _, oid, _ in found], [modifier for _, _, modifier in found]),
         ).fetchall()
     columns = []
-    for (name, oid, modifier), (type_, bare) in zip(found, spelled, strict=True):
-        mapped = from_postgresql(types, oid, modifier, dimensions)
+    depths = dimensions or [0] * len(found)
+    for (name, oid, modifier), (type_, bare), depth in zip(found, spelled, depths, strict=True):
+        mapped = from_postgresql(types, oid, modifier, depth)
         columns.append(
             Column(
                 name=name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -96,7 +97,7 @@ def plan_query(
     names = [one.name for one in found]
     if not names:
         raise SchemaMismatchError("the query has no columns", advice="Select one at least")
-    if repeated := [name for name in names if names.count(name) > 1]:
+    if repeated := [name for name, count in Counter(names).items() if count > 1]:
         raise SchemaMismatchError(
             f"the query has two columns named {repeated[0]!r}", advice="Name each with AS"
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import psycopg
@@ -54,16 +54,27 @@ def declared(connection: Connection, fields: Iterable[pa.Field]) -> list[Declara
         SchemaMismatchError: PostgreSQL has none for a column; it is named.
     """
     enums: dict[TableName, tuple[str, ...]] = {}
-    return [_declared(connection, field, enums) for field in fields]
+    sources = [(field, _source_here(field)) for field in fields]
+    restored = _restored(connection, {one.type for _, one in sources if one is not None})
+    return [_declared(connection, field, source, restored, enums) for field, source in sources]
+
+
+def _source_here(field: pa.Field) -> SourceType | None:
+    """Return the type that a column had in a PostgreSQL, if it comes from one."""
+    source = source_of(field)
+    return source if source is not None and source.engine == DIALECT.engine else None
 
 
 def _declared(
-    connection: Connection, field: pa.Field, enums: dict[TableName, tuple[str, ...]]
+    connection: Connection,
+    field: pa.Field,
+    source: SourceType | None,
+    restored: Mapping[str, Declaration],
+    enums: dict[TableName, tuple[str, ...]],
 ) -> Declaration:
-    source = source_of(field)
-    if source is None or source.engine != DIALECT.engine:
+    if source is None:
         return _fitting(field)
-    found = _restored(connection, source.type)
+    found = restored.get(source.type)
     if found is None:
         return _with_new_enum(connection, field, source, enums) or _fitting(field, source)
     if found.mapped.layout.arrow != field.type or found.mapped.unwritable:
@@ -77,30 +88,35 @@ def _declared(
     return replace(found, mapped=_staged_as_text(found.mapped.layout, source.labels))
 
 
-def _restored(connection: Connection, note: str) -> Declaration | None:
-    """Return a type that a note names, spelled by the server, or None if it knows no such type.
+def _restored(connection: Connection, notes: Collection[str]) -> dict[str, Declaration]:
+    """Return the types that notes name, spelled by the server, without those it does not know.
 
-    The note may come from a file that anyone wrote: the server reads it as the name of a type,
-    and only then is it put into a statement.
+    The notes may come from a file that anyone wrote: the server reads each as the name of a type,
+    and only then is it put into a statement. All are asked for at once, since there are ten answers
+    to wait for, and one by one if the server refuses any.
     """
-    if "--" in note or "/*" in note:
-        return None
-    dimensions = note.count("[]")
+    asked = [note for note in notes if "--" not in note and "/*" not in note]
     try:
         with connection.transaction(), full_names(connection):
             known = connection.execute(
-                "SELECT typtype, pg_catalog.format_type(oid, -1) FROM pg_catalog.pg_type "
-                "WHERE oid = pg_catalog.to_regtype(%s)",
-                (note,),
-            ).fetchone()
-            if known is None:
-                return None
-            [found] = columns_of(connection, f"SELECT CAST(NULL AS {note}) AS found", dimensions)
+                "SELECT note, typtype, pg_catalog.format_type(oid, -1) "
+                "FROM unnest(%s::text[]) AS asked(note) "
+                "JOIN pg_catalog.pg_type ON oid = pg_catalog.to_regtype(note)",
+                (asked,),
+            ).fetchall()
+            if not known:
+                return {}
+            nulls = (f"CAST(NULL AS {note}) AS found_{at}" for at, (note, *_) in enumerate(known))
+            dimensions = [note.count("[]") for note, *_ in known]
+            found = columns_of(connection, f"SELECT {', '.join(nulls)}", dimensions)
     except psycopg.Error:
-        return None
-    kind, name = known
+        alone = (_restored(connection, [one]) for one in asked if len(asked) > 1)
+        return {note: type_ for one in alone for note, type_ in one.items()}
     # Of a domain the server describes only what is under it.
-    return Declaration(type=name if kind == "d" else found.type, mapped=found.mapped)
+    return {
+        note: Declaration(type=name if kind == "d" else one.type, mapped=one.mapped)
+        for (note, kind, name), one in zip(known, found, strict=True)
+    }
 
 
 def _with_new_enum(

@@ -82,7 +82,7 @@ def check_existence(request: WriteRequest, *, exists: bool, engine: str) -> None
 
 def check_names(request: WriteRequest, columns: Iterable[str]) -> None:
     """Refuse data whose column names are not those of the table; their order does not matter."""
-    known, given = list(columns), request.schema.names
+    known, given = dict.fromkeys(columns), dict.fromkeys(request.schema.names)
     extra = [name for name in given if name not in known]
     lacking = [name for name in known if name not in given]
     if extra:
