@@ -21,7 +21,7 @@ from datastores.drivers.writing import WriteRequest
 from datastores.errors import SchemaMismatchError
 from datastores.types.fields import without_metadata
 
-_SENT_BYTES = 2**17
+_SENT_BYTES = 2**16
 """How many bytes are sent at once: libpq's buffer holds up to twice as many."""
 
 
@@ -81,9 +81,7 @@ class _Sender(LibpqWriter):
 
     @override
     def write(self, data: Buffer) -> None:
-        for start in range(0, len(data), _SENT_BYTES):
-            piece = data[start : start + _SENT_BYTES]
-            self.connection.wait(_sending(self.connection.pgconn, piece))
+        self.connection.wait(_sending(self.connection.pgconn, data))
 
     @override
     def finish(self, exc: BaseException | None = None) -> None:
@@ -92,10 +90,11 @@ class _Sender(LibpqWriter):
 
 
 def _sending(connection: PGconn, data: Buffer) -> PQGen[None]:
-    while not connection.put_copy_data(data):
-        yield from _until_writable(connection)
-    while connection.flush():
-        yield from _until_writable(connection)
+    for start in range(0, len(data), _SENT_BYTES):
+        while not connection.put_copy_data(data[start : start + _SENT_BYTES]):
+            yield from _until_writable(connection)
+        while connection.flush():
+            yield from _until_writable(connection)
 
 
 def _until_writable(connection: PGconn) -> PQGen[None]:

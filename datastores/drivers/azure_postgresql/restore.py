@@ -96,6 +96,8 @@ def _restored(connection: Connection, notes: Collection[str]) -> dict[str, Decla
     to wait for, and one by one if the server refuses any.
     """
     asked = [note for note in notes if "--" not in note and "/*" not in note]
+    if not asked:
+        return {}
     try:
         with connection.transaction(), full_names(connection):
             known = connection.execute(

@@ -27,7 +27,11 @@ class Window:
     def __init__(self, data: Any, ends: Integers) -> None:
         self.data = data
         self.ends = ends
-        self.starts: Integers = np.concatenate(([0], ends[:-1])).astype(np.int64)
+
+    @property
+    def starts(self) -> Integers:
+        """Where each row begins."""
+        return np.concatenate(([0], self.ends[:-1])).astype(np.int64, copy=False)
 
     @classmethod
     def of(cls, rows: Sequence[Any]) -> Window:
