@@ -166,18 +166,16 @@ def test_a_note_that_is_none_of_an_enum_creates_nothing(
 def test_a_note_that_is_no_type_leaves_the_others_alone(
     driver: AzurePostgreSQLDriver, bad: str
 ) -> None:
-    notes = {"first": "smallint", "bad": bad, "last": "integer"}
+    columns = {"smallint": pa.int16(), bad: pa.int32(), "oid": pa.uint32(), "citext": pa.string()}
     schema = pa.schema(
         [
-            with_source(pa.field(name, pa.int16() if name == "first" else pa.int32()), source)
-            for name, source in (
-                (name, SourceType(engine="azure_postgresql", type=note))
-                for name, note in notes.items()
-            )
+            with_source(pa.field(f"c{at}", type_), SourceType(engine="azure_postgresql", type=note))
+            for at, (note, type_) in enumerate(columns.items())
         ]
     )
     plan = driver.plan_write(WriteRequest(table=COPY, schema=schema))
-    assert [one.target_type for one in plan.columns] == ["smallint", "integer", "integer"]
+    # A uint32 that was no oid would be a bigint.
+    assert [one.target_type for one in plan.columns] == ["smallint", "integer", "oid", "text"]
 
 
 PAIRS = """

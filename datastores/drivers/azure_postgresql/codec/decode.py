@@ -51,11 +51,12 @@ class Decoder:
 
     def arrays(self, window: Window) -> list[pa.Array]:
         """Return the columns of a batch."""
-        if (window.ends - window.starts < 2).any() or (  # noqa: PLR2004  # the count of fields
-            window.gather("i2", window.starts) != len(self._columns)
+        starts = window.starts
+        if (window.ends - starts < 2).any() or (  # noqa: PLR2004  # the count of fields
+            window.gather("i2", starts) != len(self._columns)
         ).any():
             raise malformed(self._names[0], "another number of columns")
-        at = window.starts + 2
+        at = starts + 2
         arrays = []
         for name, layout in self._columns:
             sizes = sizes_at(window, at, window.ends, name)
